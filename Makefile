@@ -1,0 +1,58 @@
+# `make setup` prepares everything; the other targets do so by themselves when it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+PYTEST_FLAGS ?=
+
+.PHONY: help setup demo test check bench docs lock demo-data clean
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+# Pinned packages first, with their hashes; then evdiag itself, which needs no network any more.
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed tests/requirements.lock
+	$(PIP) --require-hashes -r tests/requirements.lock
+	@touch $@
+
+setup: $(VENV)/installed ## create .venv with evdiag and the packages it needs
+
+demo: $(VENV)/installed ## analyse a real crash that ships with evdiag: no Docker, no gdb
+	$(BIN)/evdiag demo
+
+test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it may
+	tests/install-tools.sh
+	$(BIN)/coverage erase
+	COVERAGE_CORE=ctrace $(BIN)/coverage run -m pytest -n 2 $(PYTEST_FLAGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='evdiag/model/*,evdiag/parse/*,evdiag/analyze/*,evdiag/report/*' --fail-under=100
+
+check: $(VENV)/installed-dev ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
+
+docs: $(VENV)/installed-dev ## write the generated pages of docs/reference
+	$(BIN)/python -m docs.generate
+
+bench: $(VENV)/installed-dev ## measure against eu-stack and gdb (minutes, builds 100 MB of debug information)
+	$(BIN)/python -m benchmarks.run --evdiag $(BIN)/evdiag
+
+lock: ## renew the lock files from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --group build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --group dev -c requirements.lock -o tests/requirements.lock
+
+demo-data: $(VENV)/installed-dev ## make the core of `evdiag demo` anew (needs g++)
+	$(BIN)/python -m tests.crashers.make_demo
+
+clean: ## remove everything that the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* evdiag-demo

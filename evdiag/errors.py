@@ -1,0 +1,123 @@
+"""Every way evdiag fails on purpose: one class a case, each with exit code and advice.
+
+    EvdiagError
+    ├── UsageError            2   the command line does not make sense
+    ├── OutputNotWritten      2   -o names a place that cannot be written
+    ├── CoreError             8   the core cannot be used
+    │   ├── CoreNotFound          no such file, a directory, no permission
+    │   ├── NotACore              empty, random bytes, text, an ELF file that is no core
+    │   ├── ForeignCore           a core of a machine or system that evdiag cannot read
+    │   └── DamagedCore           a core without the notes that say which threads there were
+    └── ExecutableMismatch    8   --exe is not the program that made the core
+
+A finding is not a failure: a crash that was found ends with 0, or with 20 when the caller asked
+for that by --exit-code.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the `evdiag` command; a contract that scripts rely on."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    NOT_READY = 3
+    ENGINE = 4
+    NO_SUCH_CONTAINER = 5
+    BUILD_FAILED = 6
+    NOTHING_COLLECTED = 7
+    CORE = 8
+    GDB = 9
+    CRASH_FOUND = 20
+    INTERRUPTED = 130
+
+
+EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.BUG: "a bug in evdiag: please report it with the text it printed",
+    ExitCode.USAGE: "the command line does not make sense",
+    ExitCode.NOT_READY: "a check failed: the message names it and its fix",
+    ExitCode.ENGINE: "the container engine cannot be reached or is too old",
+    ExitCode.NO_SUCH_CONTAINER: "no such container or image",
+    ExitCode.BUILD_FAILED: "the image could not be built",
+    ExitCode.NOTHING_COLLECTED: "nothing was found to collect",
+    ExitCode.CORE: "a core is unreadable, or the executable is not the one that made it",
+    ExitCode.GDB: "gdb is missing, died or ran out of time",
+    ExitCode.CRASH_FOUND: "a crash was found (only with `--exit-code`)",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+
+class EvdiagError(Exception):
+    """A failure that evdiag foresees: what happened, on what, and what to do next.
+
+    `str(error)` is one sentence for the user; `advice` is the next step, and `exit_code` is the
+    exit code of the process.
+    """
+
+    exit_code = ExitCode.BUG
+    advice = ""
+
+    def __init__(self, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message)
+        if advice is not None:
+            self.advice = advice
+
+
+class UsageError(EvdiagError):
+    """The command line does not make sense."""
+
+    exit_code = ExitCode.USAGE
+    advice = "See `evdiag --help`."
+
+
+class OutputNotWritten(EvdiagError):
+    """The file or folder for the report cannot be written."""
+
+    exit_code = ExitCode.USAGE
+    advice = "Name another place with -o, or leave -o out to print the report."
+
+
+class CoreError(EvdiagError):
+    """The core cannot be used."""
+
+    exit_code = ExitCode.CORE
+
+
+class CoreNotFound(CoreError):
+    """There is no readable file under the name that was given."""
+
+    advice = "Check the name; cores in a container's volume may belong to root."
+
+
+class NotACore(CoreError):
+    """The file is something else than a core dump, or empty."""
+
+    advice = (
+        "A size of 0 means that the disk was full, or that `ulimit -c` (in a container: "
+        "`--ulimit core=-1`) forbade the core. `file NAME` tells what a file is."
+    )
+
+
+class ForeignCore(CoreError):
+    """The core was made by a machine or an operating system that evdiag cannot read."""
+
+    advice = "evdiag reads cores of Linux on x86-64, aarch64, i386 and 32-bit ARM."
+
+
+class DamagedCore(CoreError):
+    """The core lacks the notes that say which threads there were."""
+
+    advice = "The file was probably cut while it was written or copied: fetch it once more."
+
+
+class ExecutableMismatch(EvdiagError):
+    """The executable named by the user did not make the core."""
+
+    exit_code = ExitCode.CORE
+    advice = (
+        "Use the executable of the very same build: copy it out of the image that crashed. "
+        "The report was made without it."
+    )

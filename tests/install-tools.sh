@@ -1,0 +1,36 @@
+#!/bin/sh
+# Install what the tests need beyond Python, if that is allowed; else say what will be left out.
+set -u
+
+# program (how we see that it is there), Debian package, what the tests need it for
+needs='
+g++                    g++                     crash programs, compiled on the spot
+gdb                    gdb                     the reference for stacks
+clang++                clang                   a second compiler
+readelf                binutils                stripped programs with separate debug files
+dwz                    dwz                     shared debug information
+aarch64-linux-gnu-g++  g++-aarch64-linux-gnu   crash programs for aarch64
+qemu-aarch64-static    qemu-user-static        running them
+gdb-multiarch          gdb-multiarch           the reference for aarch64
+'
+
+missing=''
+report=$(echo "$needs" | while read -r program package why; do
+    [ -n "$program" ] || continue
+    command -v "$program" >/dev/null 2>&1 || echo "$package ($why)"
+done)
+[ -n "$report" ] || exit 0
+
+missing=$(echo "$report" | cut -d' ' -f1 | sort -u | tr '\n' ' ')
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "make test: installing with apt-get: $missing"
+    apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null &&
+        exit 0
+    echo "make test: apt-get failed; going on without:"
+else
+    echo "make test: not allowed to install packages here; tests that need these are left out:"
+fi
+echo "$report" | sed 's/^/  /'
+echo "  (on Debian or Ubuntu: sudo apt-get install $missing)"
+exit 0
