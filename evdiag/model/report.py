@@ -1,0 +1,276 @@
+"""The report: what evdiag found, in the shape of the published JSON schema.
+
+Rules of the schema: every field but `schema` may be missing or null, and null means "not known";
+addresses are hexadecimal strings, because JavaScript cannot hold 64 bits; enumerations are open,
+so a reader has to expect words that it does not know; no field is renamed within a schema version.
+"""
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "evdiag.report/1"
+
+
+class Address(int):
+    """A number in Python, a hexadecimal string in JSON."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return hex(self)
+
+
+class Noun(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all parts of the report."""
+
+
+class Tool(Noun, frozen=True, kw_only=True):
+    name: str = "evdiag"
+    version: str | None = None
+
+
+class Verdict(Noun, frozen=True, kw_only=True):
+    """Why the process died, in one sentence, with the facts that say so."""
+
+    cls: str = msgspec.field(name="class", default="unknown")
+    rule: str | None = None
+    """The rule that decided; its page in the documentation explains it."""
+    confidence: str | None = None
+    """high, medium or low."""
+    summary: str = ""
+    evidence: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    frame: int | None = None
+    """Level of the frame of the crashed thread to look at first."""
+
+
+class Signature(Noun, frozen=True, kw_only=True):
+    """Identity of the crash for de-duplication."""
+
+    text: str | None = None
+    hash: str | None = None
+    version: str | None = None
+    inputs: tuple[str, ...] = ()
+    proto: tuple[str, ...] = ()
+    address: str | None = None
+    """Build-id and offset of the crashed thread's frame 0: works without symbols."""
+
+
+class Signal(Noun, frozen=True, kw_only=True):
+    number: int | None = None
+    name: str | None = None
+    code: int | None = None
+    code_name: str | None = None
+    fault_address: Address | None = None
+    adjusted_address: Address | None = None
+    """The address computed from instruction and registers, where the kernel could not say it."""
+    access: str | None = None
+    """read, write or execute."""
+    instruction: str | None = None
+    sender_pid: int | None = None
+    sender_uid: int | None = None
+
+
+class Assertion(Noun, frozen=True, kw_only=True):
+    expression: str | None = None
+    file: str | None = None
+    line: int | None = None
+    function: str | None = None
+
+
+class CxxException(Noun, frozen=True, kw_only=True):
+    type: str | None = None
+    what: str | None = None
+    address: Address | None = None
+
+
+class Process(Noun, frozen=True, kw_only=True):
+    executable: str | None = None
+    argv: tuple[str, ...] = ()
+    pid: int | None = None
+    module_id: str | None = None
+    """EVerest's name for this instance of a module, for example `evse_manager_1`."""
+    module_type: str | None = None
+    """The module's type, for example `EvseManager`."""
+    build_id: str | None = None
+    started: str | None = None
+    crashed_at: str | None = None
+
+
+class SourceLine(Noun, frozen=True, kw_only=True):
+    number: int
+    text: str
+    current: bool = False
+
+
+class Variable(Noun, frozen=True, kw_only=True):
+    name: str
+    type: str | None = None
+    value: str | None = None
+
+
+class Frame(Noun, frozen=True, kw_only=True):
+    """One line of a stack; inlined functions are frames of their own with the same pc."""
+
+    level: int
+    kind: Literal["normal", "inline", "signal"] | str = "normal"
+    """normal, inline (a call the compiler inlined) or signal (the kernel's trampoline)."""
+    pc: Address | None = None
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
+    module: str | None = None
+    offset: Address | None = None
+    """Address in the module's file as `addr2line` wants it."""
+    build_id: str | None = None
+    in_app: bool = False
+    trust: str | None = None
+    """How the frame was found: context, cfi, frame_pointer, call, link_register, signal_frame."""
+    args: tuple[Variable, ...] = ()
+    locals: tuple[Variable, ...] = ()
+    source: tuple[SourceLine, ...] = ()
+
+
+class Fold(Noun, frozen=True, kw_only=True):
+    """A stretch of frames that repeats: recursion, shown once."""
+
+    level: int
+    """Level of the first frame of the stretch."""
+    period: int
+    """How many physical frames one round has."""
+    count: int
+    """How many rounds there are; only the first is among the thread's frames."""
+
+
+class WaitsFor(Noun, frozen=True, kw_only=True):
+    address: Address | None = None
+    owner_lwp: int | None = None
+
+
+class Thread(Noun, frozen=True, kw_only=True):
+    number: int
+    lwp: int | None = None
+    role: str | None = None
+    crashed: bool = False
+    state: str | None = None
+    waits_for: WaitsFor | None = None
+    group: int | None = None
+    """Threads with the same number have the same stack."""
+    frames: tuple[Frame, ...] = ()
+    folds: tuple[Fold, ...] = ()
+    omitted: int = 0
+    """Physical frames left out between the first and the last ones of a very deep stack."""
+    ended: str | None = None
+    """Why the stack ends where it ends, if not at the thread's start."""
+
+
+class Module(Noun, frozen=True, kw_only=True):
+    path: str | None = None
+    base: Address | None = None
+    end: Address | None = None
+    build_id: str | None = None
+    symbols: str | None = None
+    """full, names, none, missing, mismatched or unverified."""
+
+
+class Instruction(Noun, frozen=True, kw_only=True):
+    """One line of a disassembly."""
+
+    address: Address
+    text: str
+    function: str | None = None
+
+
+class DeadlockMember(Noun, frozen=True, kw_only=True):
+    lwp: int | None = None
+    waits_for: WaitsFor | None = None
+
+
+class Sibling(Noun, frozen=True, kw_only=True):
+    module_id: str | None = None
+    pid: int | None = None
+    status: str | None = None
+    role: str | None = None
+    """first_fault, taken_down or unrelated."""
+
+
+class Container(Noun, frozen=True, kw_only=True):
+    image: str | None = None
+    digest: str | None = None
+    labels: dict[str, str] = {}
+    state: str | None = None
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+
+
+class LogExcerpt(Noun, frozen=True, kw_only=True):
+    source: str
+    lines: tuple[str, ...] = ()
+
+
+class TimelineEvent(Noun, frozen=True, kw_only=True):
+    time: str | None = None
+    kind: str | None = None
+    text: str = ""
+
+
+class CoreFile(Noun, frozen=True, kw_only=True):
+    path: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    truncated: bool | None = None
+    missing_bytes: int | None = None
+
+
+class SoftError(Noun, frozen=True, kw_only=True):
+    """Something that went wrong while the report was made, and what that means for it."""
+
+    stage: str
+    message: str
+    effect: str | None = None
+    hint: str | None = None
+
+
+class Provenance(Noun, frozen=True, kw_only=True):
+    """How the report was made."""
+
+    gdb: str | None = None
+    rung: str | None = None
+    """native (stacks from our own unwinder), notes (no stacks)."""
+    timings: dict[str, float] = {}
+    """Seconds of CPU per stage."""
+    redaction: str | None = None
+
+
+class Report(Noun, frozen=True, kw_only=True):
+    """Everything evdiag found out about one core."""
+
+    schema: str = SCHEMA
+    tool: Tool = Tool()
+    created: str | None = None
+    title: str = ""
+    verdict: Verdict = Verdict()
+    signature: Signature | None = None
+    signal: Signal | None = None
+    abort_message: str | None = None
+    assertion: Assertion | None = None
+    exception: CxxException | None = None
+    process: Process = Process()
+    threads: tuple[Thread, ...] = ()
+    modules: tuple[Module, ...] = ()
+    registers: dict[str, Address] = {}
+    disassembly: tuple[Instruction, ...] = ()
+    deadlock: tuple[DeadlockMember, ...] = ()
+    siblings: tuple[Sibling, ...] = ()
+    container: Container | None = None
+    logs: tuple[LogExcerpt, ...] = ()
+    timeline: tuple[TimelineEvent, ...] = ()
+    core: CoreFile = CoreFile()
+    soft_errors: tuple[SoftError, ...] = ()
+    provenance: Provenance = Provenance()
+
+    @property
+    def crashed(self) -> Thread | None:
+        """The thread that died, where there is one."""
+        return next((t for t in self.threads if t.crashed), None)
