@@ -1,0 +1,1 @@
+"""Every decision evdiag takes: nouns to nouns, without touching the outside."""

@@ -1,0 +1,163 @@
+"""From addresses to the threads of the report: names, lines, inlined calls, folds, groups."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from evdiag.analyze.fold import Stretch, find_repeats
+from evdiag.analyze.frames import is_in_app
+from evdiag.analyze.space import AddressSpace
+from evdiag.analyze.unwind import RawFrame, RawStack
+from evdiag.model.core import Place
+from evdiag.model.report import Address, Fold, Frame, Thread
+from evdiag.parse.image import Image
+
+Lookup = Callable[[Image, int], Sequence[Place]]
+"""Everything at an address of an image: inlined calls first, the real function last."""
+
+HEAD, TAIL = 1_500, 100
+"""Physical frames of one thread that a report keeps: more help nobody."""
+
+UNKNOWN = (Place(None, None, None),)
+
+
+class FrameNamer:
+    """Names the frames of one core."""
+
+    def __init__(self, space: AddressSpace, lookup: Lookup) -> None:
+        self.space, self.lookup = space, lookup
+        self._in_app: dict[tuple[str | None, str | None], bool] = {}
+
+    def thread(self, number: int, lwp: int, stack: RawStack, *, crashed: bool) -> Thread:
+        """One thread of the report."""
+        raw = stack.frames
+        stretches = find_repeats([frame.pc for frame in raw])
+        parts = list(_parts(raw, stretches))
+        omitted = _omit_middle(parts)
+        frames: list[Frame] = []
+        folds: list[Fold] = []
+        level = 0
+        for part in parts:
+            first = level
+            for frame in part.frames:
+                named = self._name(frame, level)
+                frames.extend(named)
+                level += len(named)
+            if part.rounds > 1:
+                folds.append(Fold(level=first, period=len(part.frames), count=part.rounds))
+            level += (level - first) * (part.rounds - 1) + part.omitted
+        return Thread(
+            number=number,
+            lwp=lwp,
+            crashed=crashed,
+            frames=tuple(frames),
+            folds=tuple(folds),
+            omitted=omitted,
+            ended=stack.ended,
+        )
+
+    def _name(self, raw: RawFrame, level: int) -> list[Frame]:
+        """A physical frame, and before it the calls that were inlined into it."""
+        path, build_id, offset = self._module(raw)
+        places = self.lookup(raw.image, raw.vaddr) if raw.image is not None else ()
+        places = places or UNKNOWN
+        last = len(places) - 1
+        pc = Address(raw.pc)
+        return [
+            Frame(
+                level=level + i,
+                kind="inline" if i < last else ("signal" if raw.signal else "normal"),
+                pc=pc,
+                function=place.function,
+                file=place.file,
+                line=place.line,
+                module=path,
+                offset=offset,
+                build_id=build_id,
+                in_app=self._is_in_app(path, place.file),
+                trust=raw.trust,
+            )
+            for i, place in enumerate(places)
+        ]
+
+    def _module(self, raw: RawFrame) -> tuple[str | None, str | None, Address | None]:
+        """(path, build-id, address in the file) of a frame's module."""
+        module = self.space.module_at(raw.lookup)
+        image = raw.image
+        if image is not None:
+            path = module.path if module else image.path
+            return path, image.build_id, Address(raw.vaddr + raw.pc - raw.lookup)
+        if module is None:
+            return None, None, None
+        return module.path, module.build_id, Address(raw.pc - module.start)
+
+    def _is_in_app(self, module: str | None, file: str | None) -> bool:
+        key = (module, file)
+        known = self._in_app.get(key)
+        if known is None:
+            known = self._in_app[key] = is_in_app(module, file)
+        return known
+
+
+class _Part(NamedTuple):
+    """Frames that follow each other, and how often they do so."""
+
+    frames: list[RawFrame]
+    rounds: int = 1
+    omitted: int = 0
+    """Physical frames left out behind these."""
+
+
+def _parts(raw: list[RawFrame], stretches: list[Stretch]) -> Iterator[_Part]:
+    at = 0
+    for stretch in stretches:
+        if at < stretch.start:
+            yield _Part(raw[at : stretch.start])
+        yield _Part(raw[stretch.start : stretch.start + stretch.period], stretch.rounds)
+        at = stretch.end
+    if at < len(raw):
+        yield _Part(raw[at:])
+
+
+def _omit_middle(parts: list[_Part]) -> int:
+    """Cut a stack that is very deep without being a plain recursion; returns the frames cut.
+
+    Works on whole parts but for the one at either cut, so that folds stay whole.
+    """
+    if sum(len(part.frames) for part in parts) <= HEAD + TAIL:
+        return 0
+    physical = sum(len(part.frames) * part.rounds for part in parts)
+    head = _take(parts, HEAD)
+    tail = [_reversed(part) for part in reversed(_take([_reversed(p) for p in parts[::-1]], TAIL))]
+    kept = sum(len(part.frames) * part.rounds for part in head + tail)
+    omitted = physical - kept
+    head[-1] = head[-1]._replace(omitted=omitted)
+    parts[:] = head + tail
+    return omitted
+
+
+def _take(parts: list[_Part], count: int) -> list[_Part]:
+    """Parts with `count` frames at most; the last one is cut if it does not repeat."""
+    taken: list[_Part] = []
+    for part in parts:
+        room = count - sum(len(p.frames) for p in taken)
+        if room <= 0:
+            break
+        taken.append(part if part.rounds > 1 else _Part(part.frames[:room]))
+    return taken
+
+
+def _reversed(part: _Part) -> _Part:
+    return part._replace(frames=part.frames[::-1])
+
+
+def group_threads(threads: Sequence[Thread]) -> tuple[Thread, ...]:
+    """Give threads with the same stack the same group number; names count, not addresses."""
+    numbers: dict[object, int] = {}
+    grouped = []
+    for thread in threads:
+        key = (thread.crashed, *((f.function or f.offset or f.pc, f.line) for f in thread.frames))
+        number = numbers.setdefault(key, len(numbers) + 1)
+        grouped.append(msgspec.structs.replace(thread, group=number))
+    return tuple(grouped)
