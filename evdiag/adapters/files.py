@@ -1,0 +1,89 @@
+"""Files of this machine: mapped for reading, written whole or not at all."""
+
+import contextlib
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from evdiag.errors import CoreNotFound, OutputNotWritten
+from evdiag.parse.elf import Data
+
+
+def map_file(path: Path) -> Data:
+    """Map a file for reading. An empty one gives empty bytes. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not os.fstat(fd).st_size:
+            return b""
+        return mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+    finally:
+        os.close(fd)
+
+
+def open_core(path: Path) -> Data:
+    """Map a core for reading. Raises CoreNotFound."""
+    with core_errors(path):
+        if path.is_dir():
+            raise CoreNotFound(
+                f"{path} is a directory, not a core",
+                advice="Name the core files in it, for example with DIR/core*.",
+            )
+        if path.exists() and not path.is_file():
+            raise CoreNotFound(f"{path} is not a regular file", advice="Copy it to a file first.")
+        return map_file(path)
+
+
+@contextlib.contextmanager
+def core_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about a core into what evdiag says."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise CoreNotFound(f"{path} does not exist") from None
+    except PermissionError:
+        raise CoreNotFound(
+            f"no permission to read {path}", advice=f"Try `sudo chown $USER {path}`."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CoreNotFound(f"{path} cannot be read: {reason}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report for its owner's eyes only: whole, or not at all. Raises OutputNotWritten."""
+    try:
+        write_atomically(path, text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise OutputNotWritten(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file by new content in one step, mode 0600. Raises OSError."""
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def source_lines(path: Path, number: int, around: int) -> list[tuple[int, str]]:
+    """The lines around a line of a source file; empty if the file is not there."""
+    found: list[tuple[int, str]] = []
+    try:
+        if not path.is_file():
+            return []
+        with path.open("rb") as file:
+            for i, raw in enumerate(file, 1):
+                if i > number + around:
+                    break
+                if i >= number - around:
+                    found.append((i, raw[:400].decode("utf-8", "replace").rstrip("\r\n")))
+    except (OSError, ValueError):
+        return []
+    return found if any(i == number for i, _ in found) else []
