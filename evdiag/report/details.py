@@ -1,0 +1,206 @@
+"""The terminal report below its first screen: everything else, most telling first."""
+
+from evdiag.analyze import names
+from evdiag.model.report import Module, Report, Thread
+from evdiag.report import words
+from evdiag.report.lines import (
+    ALARM,
+    ARROW,
+    BOLD,
+    DIM,
+    PLACE,
+    PLAIN,
+    WARNING,
+    WIDE,
+    Line,
+    Piece,
+    fixed,
+    frame_lines,
+    heading,
+    join,
+    prose,
+)
+from evdiag.report.screen import (
+    MOST_ADVICE,
+    MOST_EVIDENCE,
+    MOST_PROBLEMS,
+    SCREEN,
+    badge,
+    problem_line,
+    rows_that_fit,
+    top_rows,
+)
+
+LONGEST_STACK = 120
+"""Rows of the crashed thread; recursion is folded, so only a strange stack is longer."""
+LONGEST_OTHER_STACK = 24
+MOST_LOG_LINES = 20
+
+
+def details(report: Report, width: int) -> list[Line]:
+    """The sections below the first screen, and the verdict once more where the eye ends up."""
+    sections = (
+        _all_evidence(report),
+        _whole_stack(report, width),
+        _deadlock(report),
+        _other_threads(report, width),
+        _timeline(report),
+        *_logs(report),
+        _registers(report, width),
+        _disassembly(report),
+        _modules(report, width),
+        _notes(report),
+        _origin(report),
+    )
+    lines = join(sections)
+    # A terminal shows the end of a long report: the answer has to be there too.
+    is_long = sum(line.rows(width) for line in lines) > SCREEN // 2
+    return join((lines, _once_more(report, width))) if is_long else lines
+
+
+def _all_evidence(report: Report) -> list[Line]:
+    verdict = report.verdict
+    lines: list[Line] = []
+    if len(verdict.evidence) > MOST_EVIDENCE:
+        lines += [heading("All facts"), *(prose(t, PLAIN, "  · ", DIM) for t in verdict.evidence)]
+    if len(verdict.advice) > MOST_ADVICE:
+        lines += [heading("All next steps")]
+        lines += [prose(text, PLAIN, "  · ", DIM) for text in verdict.advice]
+    return lines
+
+
+def _whole_stack(report: Report, width: int) -> list[Line]:
+    thread = report.crashed
+    if thread is None:
+        return []
+    see = words.frame_to_see(report)
+    rows = words.stack_rows(thread)
+    if top_rows(rows, see, rows_that_fit(report, width)) == rows:
+        return []
+    title = heading(f"Stack of the crashed thread {words.thread_name(thread)}")
+    return [title, *frame_lines(words.without_middle(rows, LONGEST_STACK), width, see)]
+
+
+def _deadlock(report: Report) -> list[Line]:
+    if not report.deadlock:
+        return []
+    lines = [heading("Deadlock")]
+    for member in report.deadlock:
+        thread = Thread(number=0, waits_for=member.waits_for)
+        lines.append(prose(f"LWP {member.lwp} {words.waiting(thread)}", PLAIN, "  · ", DIM))
+    return lines
+
+
+def _other_threads(report: Report, width: int) -> list[Line]:
+    groups = words.others(report)
+    if not groups:
+        return []
+    lines = [heading(words.others_title(report).capitalize())]
+    for group in groups:
+        lines.append(prose(words.group_title(group), BOLD, "  "))
+        rows = words.without_middle(
+            words.without_system(words.stack_rows(group[0])), LONGEST_OTHER_STACK
+        )
+        lines += frame_lines(rows, width, indent=2)
+    return lines
+
+
+def _timeline(report: Report) -> list[Line]:
+    if not report.timeline:
+        return []
+    lines = [heading("Before the crash")]
+    for event in report.timeline:
+        label = " ".join(text for text in (event.time, event.kind) if text)
+        lines.append(prose(event.text, PLAIN, f"  {label}  ", DIM))
+    return lines
+
+
+def _logs(report: Report) -> list[list[Line]]:
+    return [
+        [
+            heading(f"Log: {excerpt.source}"),
+            *(fixed((f"  {text}", PLAIN)) for text in excerpt.lines[-MOST_LOG_LINES:]),
+        ]
+        for excerpt in report.logs
+        if excerpt.lines
+    ]
+
+
+def _registers(report: Report, width: int) -> list[Line]:
+    if not report.registers:
+        return []
+    name_width = max(map(len, report.registers))
+    cells = [f"{name:>{name_width}} {value!s:<18}" for name, value in words.registers(report)]
+    across = max(1, (width - 2) // (name_width + 21))
+    rows = [cells[i : i + across] for i in range(0, len(cells), across)]
+    return [heading("Registers"), *(fixed(("  " + "  ".join(row).rstrip(), PLAIN)) for row in rows)]
+
+
+def _disassembly(report: Report) -> list[Line]:
+    if not report.disassembly:
+        return []
+    thread = report.crashed
+    pc = thread.frames[0].pc if thread is not None and thread.frames else None
+    lines = [heading("Instructions")]
+    for instruction in report.disassembly:
+        here = instruction.address == pc
+        mark = f"{ARROW} " if here else "  "
+        lines.append(
+            fixed(
+                (mark, ALARM),
+                (f"{instruction.address}  ", DIM),
+                (instruction.text, BOLD if here else PLAIN),
+            )
+        )
+    return lines
+
+
+def _modules(report: Report, width: int) -> list[Line]:
+    if not report.modules:
+        return []
+    ordered = sorted(report.modules, key=lambda module: words.symbols_are_fine(module.symbols))
+    room = width - 2 - 14 - 14
+    paths = [names.path(module.path or "?", room) for module in ordered]
+    column = max(map(len, paths))
+    lines = [
+        heading(words.count(len(ordered), "module")),
+        fixed((f"  {'path':<{column}}  {'build-id':<12}  symbols", DIM)),
+    ]
+    for module, path in zip(ordered, paths, strict=True):
+        lines.append(fixed((f"  {path:<{column}}  ", PLAIN), *_module_cells(module)))
+    return lines
+
+
+def _module_cells(module: Module) -> tuple[Piece, Piece]:
+    build_id = (module.build_id or "")[:12]
+    fine = words.symbols_are_fine(module.symbols)
+    return (f"{build_id:<12}  ", DIM), (module.symbols or "?", PLAIN if fine else WARNING)
+
+
+def _notes(report: Report) -> list[Line]:
+    if len(report.soft_errors) <= MOST_PROBLEMS:
+        return []
+    return [heading("Notes"), *map(problem_line, report.soft_errors)]
+
+
+def _origin(report: Report) -> list[Line]:
+    lines: list[Line] = []
+    signature = report.signature
+    if signature is not None and signature.text:
+        lines.append(prose(signature.text, DIM, "signature  ", DIM))
+    elif signature is not None and signature.address:
+        lines.append(prose(signature.address, DIM, "signature  ", DIM))
+    lines.append(prose(" · ".join(words.made_by(report)), DIM, "report     ", DIM))
+    return lines
+
+
+def _once_more(report: Report, width: int) -> list[Line]:
+    frame = words.frame_to_see(report)
+    if frame is None:
+        body: tuple[Piece, ...] = ((report.verdict.summary or words.title(report), BOLD),)
+    else:
+        place = words.place_of(frame, width // 3, directories=width >= WIDE)
+        room = width - len(badge(report)[0]) - len(place) - 6
+        name = names.function(words.name_of(frame), max(room, 12))
+        body = ((name, BOLD), (" at ", DIM), (place, PLACE))
+    return [Line((badge(report), ("  ", PLAIN)), body)]
