@@ -1,0 +1,76 @@
+"""The faulting instruction: which memory it touches, where it jumps to, what it divides by.
+
+capstone cuts the bytes into a mnemonic and operands. What they mean is decided here and in the
+two files beside it, because capstone 5 is often wrong about which operand is written: it calls
+`movups`, `vmovdqu`, `vmovups` and most other vector stores reads on x86, `str` a read and a write
+on aarch64, and tells nothing about atomic instructions.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Protocol
+
+from evdiag.model.crash import InstructionFacts
+from evdiag.model.machine import Machine
+from evdiag.parse import instruction_arm, instruction_x86
+
+THUMB = 1 << 5
+"""The T bit of cpsr (Arm ARM, B1.3.3): set while 16-bit Thumb instructions are executed."""
+
+ReadWord = Callable[[int], int | None]
+"""Gives the word of memory at an address, None where the core does not have it."""
+
+
+class Disassembler(Protocol):
+    """What is used of capstone's `Cs`."""
+
+    detail: bool
+
+    def disasm(self, code: bytes, offset: int, count: int) -> Iterator[instruction_x86.Decoded]:
+        """Cut bytes into instructions, up to the first that is none."""
+        ...
+
+
+def decode(
+    machine: Machine,
+    code: bytes,
+    address: int,
+    registers: Mapping[str, int],
+    read_word: ReadWord,
+) -> InstructionFacts | None:
+    """Decode the first instruction of `code` with the addresses it works on; None if it is none."""
+    thumb = bool(registers.get("cpsr", 0) & THUMB)
+    found = next(_engine(machine.name, thumb).disasm(code, address, 1), None)
+    if found is None:
+        return None
+    if machine.name in ("x86-64", "i386"):
+        return instruction_x86.explain(found, machine, registers, read_word)
+    line = instruction_arm.Line(found.mnemonic, found.op_str, address, thumb)
+    return instruction_arm.explain(line, machine, registers, read_word)
+
+
+def disassemble(
+    machine: Machine, code: bytes, address: int, limit: int, *, thumb: bool = False
+) -> tuple[tuple[int, str], ...]:
+    """Disassemble up to `limit` instructions: (address, text); bytes that are none end the list."""
+    if limit < 1:  # capstone reads 0 as "all"
+        return ()
+    found = _engine(machine.name, thumb).disasm(code, address, limit)
+    return tuple((i.address, f"{i.mnemonic} {i.op_str}".rstrip()) for i in found)
+
+
+@lru_cache
+def _engine(name: str, thumb: bool) -> Disassembler:
+    # The import costs 20 ms and loads a library of 6 MB: not before an instruction is asked for.
+    import capstone  # noqa: PLC0415 - see above
+
+    kind, mode = {
+        "x86-64": (capstone.CS_ARCH_X86, capstone.CS_MODE_64),
+        "i386": (capstone.CS_ARCH_X86, capstone.CS_MODE_32),
+        "aarch64": (capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM),
+        "arm": (capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB if thumb else capstone.CS_MODE_ARM),
+    }[name]
+    engine: Disassembler = capstone.Cs(kind, mode)
+    # what arm instructions do is read from their text: it is complete, the details are not
+    engine.detail = kind == capstone.CS_ARCH_X86
+    return engine
