@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 PYTEST_FLAGS ?=
 
-.PHONY: help setup demo test check bench docs lock demo-data clean
+.PHONY: help setup demo test check bench docs lock demo-data demo-data-aarch64 clean
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 # Pinned packages first, with their hashes; then evdiag itself, which needs no network any more.
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -53,6 +53,10 @@ lock: ## renew the lock files from pyproject.toml (needs uv)
 
 demo-data: $(VENV)/installed-dev ## make the core of `evdiag demo` anew (needs g++)
 	$(BIN)/python -m tests.crashers.make_demo
+
+# On Debian 12 with qemu-system-arm, cpio and g++-aarch64-linux-gnu; the rest is fetched with apt.
+demo-data-aarch64: $(VENV)/installed-dev ## the same for `--machine aarch64`, in an emulated machine
+	$(BIN)/python -m tests.crashers.make_demo --machine aarch64
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* evdiag-demo

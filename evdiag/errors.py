@@ -118,6 +118,6 @@ class ExecutableMismatch(EvdiagError):
 
     exit_code = ExitCode.CORE
     advice = (
-        "Use the executable of the very same build: copy it out of the image that crashed. "
-        "The report was made without it."
+        "The report was made without it. Use the executable of the very same build: copy it out "
+        "of the image that crashed."
     )

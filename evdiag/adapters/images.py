@@ -4,6 +4,7 @@ A file of another build has other addresses: its names would be wrong without an
 So a file counts only if its build-id, or without one its first page, is that of the core.
 """
 
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -34,7 +35,6 @@ class ModuleState(msgspec.Struct, frozen=True, kw_only=True):
     symbols: str
     """full, names, none, missing, mismatched or unverified."""
     problem: SoftError | None = None
-    found_build_id: str | None = None
 
 
 class Images:
@@ -65,7 +65,11 @@ class Images:
             if match is False:
                 wrong.append((path, image.build_id))
                 continue
-            return image, _state(image, path, verified=match is True)
+            state = _state(image, path, verified=match is True)
+            if wrong and is_executable and wrong[0][0] == self.search.executable:
+                problem = _other_build(module, wrong[0], f"{path} was used instead")
+                state = msgspec.structs.replace(state, problem=problem)
+            return image, state
         return None, _not_found(module, wrong, damaged, unverified)
 
     def open_named(self, path: Path) -> Image | None:
@@ -97,19 +101,37 @@ class Images:
         return known
 
     def _companion(self, image: Image) -> Image | None:
-        """The separate debug file of an image without debug information of its own."""
-        if image.build_id is None or image.has_debug_info:
+        """The separate debug file of an image without debug information of its own.
+
+        Looked for as gdb does: by build-id, then by the name in .gnu_debuglink.
+        """
+        if image.has_debug_info:
             return None
         roots = [HOST_DEBUG]
         if self.search.sysroot:
             roots.insert(0, self.search.sysroot / "usr/lib/debug")
         if self.search.store:
             roots.insert(0, self.search.store)
-        for root in roots:
-            found = _open(_by_build_id(root, image.build_id, ".debug"))
-            if isinstance(found, Image) and found.build_id == image.build_id:
-                return found
+        if image.build_id is not None:
+            for root in roots:
+                found = _open(_by_build_id(root, image.build_id, ".debug"))
+                if isinstance(found, Image) and found.build_id == image.build_id:
+                    return found
+        return _linked_debug_file(image, roots)
+
+
+def _linked_debug_file(image: Image, roots: list[Path]) -> Image | None:
+    """The file that .gnu_debuglink names, if its checksum is the one in the link."""
+    link = image.debug_link
+    if link is None:
         return None
+    folder = Path(image.path).parent
+    folders = [folder, folder / ".debug"] + [root / str(folder).lstrip("/") for root in roots]
+    for candidate in folders:
+        found = _open(candidate / link.name)
+        if isinstance(found, Image) and zlib.crc32(found.data) == link.checksum:
+            return found
+    return None
 
 
 def _state(image: Image, path: Path, *, verified: bool) -> ModuleState:
@@ -153,6 +175,21 @@ def _by_build_id(root: Path, build_id: str, suffix: str) -> Path:
     return root / ".build-id" / build_id[:2] / (build_id[2:] + suffix)
 
 
+def _other_build(
+    module: MappedModule, wrong: tuple[Path, str | None], effect: str, hint: str | None = None
+) -> SoftError:
+    path, found = wrong
+    expected = f"build-id {module.build_id}" if module.build_id else "other contents"
+    actual = f"build-id {found}" if found else "no such build-id"
+    return SoftError(
+        stage="modules",
+        message=f"{path} is another build: the core needs {expected}, "
+        f"the file has {actual}; not used",
+        effect=effect,
+        hint=hint,
+    )
+
+
 def _not_found(
     module: MappedModule,
     wrong: list[tuple[Path, str | None]],
@@ -162,18 +199,8 @@ def _not_found(
     hint = "pass --sysroot with a copy of the crashed system's files, or --exe for the program"
     effect = "its frames show module and offset instead of names"
     if wrong:
-        path, found = wrong[0]
-        expected = module.build_id or "the core's first page of it"
         return ModuleState(
-            symbols="mismatched",
-            found_build_id=found,
-            problem=SoftError(
-                stage="modules",
-                message=f"{path} is another build: the core needs {expected}, "
-                f"the file has {found or 'other contents'}; not used",
-                effect=effect,
-                hint=hint,
-            ),
+            symbols="mismatched", problem=_other_build(module, wrong[0], effect, hint)
         )
     if damaged:
         message = f"{module.path} cannot be used: {damaged[0]}"

@@ -6,13 +6,13 @@ in the cache directory. Every file there may be deleted at any time.
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
 from evdiag.adapters.demangle import Demangler, load_demangler
+from evdiag.adapters.files import NEW, create_beside
 from evdiag.model.core import Place
 from evdiag.model.report import SoftError
 from evdiag.parse.image import Image
@@ -160,13 +160,13 @@ class SymbolStore:
     def _keep(self, cache: SymbolCache, name: Path) -> None:
         """Write a symcache in one step, so that another process never sees half of one."""
         self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd, temporary = tempfile.mkstemp(dir=self.cache, suffix=".new")
+        temporary, file = create_beside(name)
         try:
-            with os.fdopen(fd, "wb") as file:
+            with file:
                 cache.dump_into(file)
-            Path(temporary).replace(name)
+            temporary.replace(name)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         make_room(self.cache, MAX_CACHE_BYTES, keep=name)
 
@@ -178,7 +178,7 @@ def make_room(folder: Path, limit: int, keep: Path | None = None) -> None:
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
-            if path.suffix == ".new" and status.st_mtime < stale:
+            if path.suffix == NEW and status.st_mtime < stale:
                 path.unlink()  # left behind by a process that was killed
                 continue
             files.append((status.st_mtime, status.st_size, path))

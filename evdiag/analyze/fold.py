@@ -1,7 +1,8 @@
 """Recursion shown once: stretches of a stack that repeat, whatever their period."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 MAX_PERIOD = 32
 """The longest cycle of mutual recursion that is looked for."""
@@ -10,7 +11,7 @@ MIN_ROUNDS = 3
 """Two equal rounds may be chance or a retry; three are recursion."""
 
 
-class Stretch(NamedTuple):
+class Stretch(msgspec.Struct, frozen=True):
     """`rounds` rounds of `period` items, from index `start` on."""
 
     start: int

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from evdiag.model.core import CoreFacts, MappedFile
-from evdiag.parse.elf import DAMAGED, ElfError
+from evdiag.parse.elf import ElfError
 from evdiag.parse.image import Image
 from evdiag.parse.memory import Memory
 from evdiag.parse.modules import MappedModule
@@ -97,7 +97,4 @@ class AddressSpace:
         if file is None or image is None:
             return b""
         at = address - file.start + file.offset
-        try:
-            return bytes(image.data[at : at + min(size, file.end - address)])
-        except DAMAGED:  # the file was cut after it had been mapped
-            return b""
+        return bytes(image.data[at : at + min(size, file.end - address)])

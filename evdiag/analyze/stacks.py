@@ -1,7 +1,6 @@
 """From addresses to the threads of the report: names, lines, inlined calls, folds, groups."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -100,7 +99,7 @@ class FrameNamer:
         return known
 
 
-class _Part(NamedTuple):
+class _Part(msgspec.Struct, frozen=True):
     """Frames that follow each other, and how often they do so."""
 
     frames: list[RawFrame]
@@ -127,14 +126,20 @@ def _omit_middle(parts: list[_Part]) -> int:
     """
     if sum(len(part.frames) for part in parts) <= HEAD + TAIL:
         return 0
-    physical = sum(len(part.frames) * part.rounds for part in parts)
     head = _take(parts, HEAD)
-    tail = [_reversed(part) for part in reversed(_take([_reversed(p) for p in parts[::-1]], TAIL))]
-    kept = sum(len(part.frames) * part.rounds for part in head + tail)
-    omitted = physical - kept
-    head[-1] = head[-1]._replace(omitted=omitted)
+    rest = parts[len(head) :]
+    cut = parts[len(head) - 1].frames[len(head[-1].frames) :]
+    if cut:
+        rest.insert(0, _Part(cut))
+    tail = [_reversed(part) for part in reversed(_take([_reversed(p) for p in rest[::-1]], TAIL))]
+    omitted = _physical(rest) - _physical(tail)
+    head[-1] = msgspec.structs.replace(head[-1], omitted=omitted)
     parts[:] = head + tail
     return omitted
+
+
+def _physical(parts: list[_Part]) -> int:
+    return sum(len(part.frames) * part.rounds for part in parts)
 
 
 def _take(parts: list[_Part], count: int) -> list[_Part]:
@@ -149,7 +154,13 @@ def _take(parts: list[_Part], count: int) -> list[_Part]:
 
 
 def _reversed(part: _Part) -> _Part:
-    return part._replace(frames=part.frames[::-1])
+    return msgspec.structs.replace(part, frames=part.frames[::-1])
+
+
+def _identity(frame: Frame) -> object:
+    if frame.function:
+        return frame.function, frame.line
+    return frame.module, frame.offset if frame.module else frame.pc
 
 
 def group_threads(threads: Sequence[Thread]) -> tuple[Thread, ...]:
@@ -157,7 +168,7 @@ def group_threads(threads: Sequence[Thread]) -> tuple[Thread, ...]:
     numbers: dict[object, int] = {}
     grouped = []
     for thread in threads:
-        key = (thread.crashed, *((f.function or f.offset or f.pc, f.line) for f in thread.frames))
+        key = (thread.crashed, *(_identity(frame) for frame in thread.frames))
         number = numbers.setdefault(key, len(numbers) + 1)
         grouped.append(msgspec.structs.replace(thread, group=number))
     return tuple(grouped)

@@ -1,7 +1,5 @@
 """What a core file says without any symbols."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from evdiag.model.machine import Machine
@@ -103,7 +101,7 @@ class ModuleIdentity(msgspec.Struct, frozen=True, kw_only=True):
     type: str | None = None
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """What is at an address of a program: one function, inlined or real."""
 
     function: str | None

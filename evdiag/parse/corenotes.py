@@ -65,7 +65,9 @@ class NoteReader:
         try:
             reader(contents)
         except DAMAGED:
-            self.damage.append(f"note {name} is damaged")
+            line = f"note {name} is damaged"
+            if line not in self.damage:
+                self.damage.append(line)
 
     def _prstatus(self, d: bytes) -> None:
         if len(self.threads) >= MAX_THREADS:
@@ -102,7 +104,7 @@ class NoteReader:
     def _file(self, d: bytes) -> None:
         count, page = self._pair.unpack_from(d, 0)
         head, row = self._pair.size, self._triple.size
-        if count > MAX_FILES or head + count * row > len(d):
+        if len(self.files) + count > MAX_FILES or head + count * row > len(d):
             raise ValueError("NT_FILE has fewer rows than it says")
         names = d[head + count * row :].split(b"\0")
         rows = self._triple.iter_unpack(d[head : head + count * row])

@@ -4,7 +4,8 @@ import mmap
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from evdiag.errors import EvdiagError
 from evdiag.model.machine import MACHINES, OTHER_MACHINES
@@ -15,6 +16,7 @@ Data = bytes | mmap.mmap
 DAMAGED = (ValueError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error)
 """What reading damaged tables may raise; each reader turns it into its own answer."""
 
+BIG_ENDIAN = 2
 ET_CORE = 4
 PT_LOAD, PT_DYNAMIC, PT_NOTE, PT_GNU_EH_FRAME = 1, 2, 4, 0x6474E550
 SHT_NOBITS, SHF_COMPRESSED = 8, 0x800
@@ -29,7 +31,7 @@ class ElfError(EvdiagError):
     """The bytes are not an ELF file that evdiag understands; the text says what they are."""
 
 
-class Segment(NamedTuple):
+class Segment(msgspec.Struct, frozen=True):
     """A program header, fields in the order in which unwinding uses them."""
 
     type: int
@@ -40,7 +42,7 @@ class Segment(NamedTuple):
     memory_size: int
 
 
-class Section(NamedTuple):
+class Section(msgspec.Struct, frozen=True):
     """A section header."""
 
     name: str
@@ -51,7 +53,7 @@ class Section(NamedTuple):
     size: int
 
 
-class Header(NamedTuple):
+class Header(msgspec.Struct, frozen=True):
     """The ELF header, and where the tables are that it points to."""
 
     bits: int
@@ -74,10 +76,14 @@ def machine_name(number: int) -> str:
 def read_header(data: Data, at: int = 0) -> Header:
     """Read the ELF header at `at`. Raises ElfError for anything but little-endian ELF."""
     ident = data[at : at + 20]
-    if ident[:4] != b"\x7fELF" or len(ident) < 20:
+    if ident[:4] != b"\x7fELF":
         raise ElfError("not an ELF file")
-    if ident[5] != 1:
+    if len(ident) < 20:
+        raise ElfError("the ELF header is cut off")
+    if ident[5] == BIG_ENDIAN:
         raise ElfError(f"big-endian ELF ({machine_name(int.from_bytes(ident[18:20], 'big'))})")
+    if ident[5] != 1:
+        raise ElfError(f"ELF data encoding {ident[5]} is unknown")
     layout = {1: "<HHIIIIIHHHHHH", 2: "<HHIQQQIHHHHHH"}.get(ident[4])
     if layout is None:
         raise ElfError(f"ELF class {ident[4]} is neither 32 nor 64 bit")
@@ -96,7 +102,7 @@ def _many_segments(data: Data, section_zero: int, bits: int) -> int:
     """The real number of segments: sh_info of section 0 once there are 65,535 or more."""
     try:
         count: int = struct.unpack_from("<I", data, section_zero + (44 if bits == 64 else 28))[0]
-    except struct.error:
+    except (struct.error, OverflowError):
         return 0
     return min(count, MAX_SEGMENTS)
 
@@ -157,10 +163,12 @@ def section_bytes(data: Data, section: Section, bits: int) -> bytes:
 
 
 def notes(blob: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield (type, owner, contents) of each note; stops at the first one that is cut off."""
+    """Yield (type, owner, contents) of each note; stops at one that is cut off, and at zeros."""
     at, end = 0, len(blob)
     while at + 12 <= end:
         name_size, size, kind = struct.unpack_from("<III", blob, at)
+        if not (name_size or size or kind):
+            return
         name_at = at + 12
         data_at = name_at + ((name_size + 3) & ~3)
         if data_at + size > end:

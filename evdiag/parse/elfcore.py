@@ -73,7 +73,7 @@ def _header(data: Data) -> Header:
     except ElfError as error:
         if data[:4] != b"\x7fELF":
             raise NotACore(f"not a core dump: {_looks_like(bytes(data[:512]))}") from None
-        if data[5] == 2:
+        if data[5:6] == b"\2":
             raise ForeignCore(f"not readable here: {error}") from None
         raise NotACore(f"not a core dump: {error}") from None
     if header.type != ET_CORE:
@@ -107,11 +107,13 @@ def _machine(header: Header) -> Machine:
 def _read_notes(data: Data, segments: list[Segment], reader: NoteReader) -> bool:
     """Feed all notes to the reader; returns whether the file ends within them."""
     cut = False
+    left = min(MAX_NOTES, len(data))  # damaged segments may overlap: no byte is worth two looks
     for segment in segments:
         if segment.type == PT_NOTE:
-            end = segment.offset + min(segment.file_size, MAX_NOTES)
-            cut = cut or end > len(data)
-            for kind, owner, contents in notes(bytes(data[segment.offset : end])):
+            cut = cut or segment.offset + segment.file_size > len(data)
+            blob = bytes(data[segment.offset : segment.offset + min(segment.file_size, left)])
+            left -= len(blob)
+            for kind, owner, contents in notes(blob):
                 reader.read(kind, owner, contents)
     return cut
 

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 
+import msgspec
+
 from evdiag.parse.dwarf.rows import Row
 from evdiag.parse.dwarf.tables import FrameTable, debug_frame_table, eh_frame_table
 from evdiag.parse.elf import (
@@ -19,7 +21,16 @@ from evdiag.parse.elf import (
     section_bytes,
 )
 
+MAX_SEGMENTS = 128
+"""Linkers make about fifteen; every address is looked up in them."""
 MAX_NOTE_SEGMENT = 1 << 16
+
+
+class DebugLink(msgspec.Struct, frozen=True):
+    """Name and CRC-32 of a separate debug file."""
+
+    name: str
+    checksum: int
 
 
 class Image:
@@ -33,7 +44,7 @@ class Image:
         self.path = path
         self.data = data
         self.header = read_header(data)
-        self.segments = read_segments(data, self.header)
+        self.segments = read_segments(data, self.header)[:MAX_SEGMENTS]
         self.loads = sorted((s for s in self.segments if s.type == PT_LOAD), key=lambda s: s.vaddr)
         self._starts = [s.vaddr for s in self.loads]
         self.base = self.loads[0].vaddr if self.loads else 0
@@ -59,10 +70,7 @@ class Image:
     def sections(self) -> dict[str, Section]:
         """Sections by name; empty where the file has none."""
         if self._sections is None:
-            try:
-                self._sections = {s.name: s for s in read_sections(self.data, self.header)}
-            except DAMAGED:
-                self._sections = {}
+            self._sections = {s.name: s for s in read_sections(self.data, self.header)}
         return self._sections
 
     @property
@@ -75,6 +83,21 @@ class Image:
     def has_symbols(self) -> bool:
         """Whether the file names functions at all."""
         return ".symtab" in self.sections or ".dynsym" in self.sections
+
+    @property
+    def debug_link(self) -> DebugLink | None:
+        """The separate debug file that .gnu_debuglink names (gdb manual, Separate Debug Files)."""
+        section = self.sections.get(".gnu_debuglink")
+        if section is None:
+            return None
+        try:
+            raw = section_bytes(self.data, section, self.header.bits)
+        except DAMAGED:
+            return None
+        name = raw.split(b"\0", 1)[0].decode("utf-8", "replace")
+        if not name or "/" in name or name.startswith("."):
+            return None  # the name is from the file: it may not lead anywhere else
+        return DebugLink(name, int.from_bytes(raw[-4:], "little"))
 
     @property
     def dynamic(self) -> int | None:

@@ -11,6 +11,8 @@ Fallback = Callable[[int, int], bytes]
 """(address, size) to bytes that a mapped file has at that address; empty where none is known."""
 
 MAX_STRING = 4096
+SHORT_STRING = 256
+"""What is read of a string first: with thousands of them, the limit for each would add up."""
 
 
 class Memory:
@@ -74,5 +76,7 @@ class Memory:
 
     def string(self, address: int, limit: int = MAX_STRING) -> str | None:
         """The C string at an address, cut at `limit` bytes; None if there is no memory."""
-        raw = self.read(address, limit)
+        raw = self.read(address, min(limit, SHORT_STRING))
+        if len(raw) == SHORT_STRING and b"\0" not in raw:
+            raw = self.read(address, limit)
         return raw.split(b"\0", 1)[0].decode("utf-8", "replace") if raw else None

@@ -5,18 +5,14 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from evdiag.model.core import CoreFacts, MappedFile
-from evdiag.parse.elf import (
-    PT_NOTE,
-    ElfError,
-    gnu_build_id,
-    read_header,
-    read_segments,
-)
+from evdiag.parse.elf import PT_LOAD, PT_NOTE, ElfError, gnu_build_id, read_header, read_segments
 from evdiag.parse.image import Image
 from evdiag.parse.memory import Memory
 
 MAX_LIBRARIES = 4096
-MAX_NOTES = 1 << 16
+MAX_NOTE_SEGMENTS = 8
+MAX_NOTES = 1 << 12
+"""Linkers make three segments of notes at most, with a few hundred bytes each."""
 PAGE = 4096
 DT_DEBUG = 21
 DELETED = " (deleted)"
@@ -42,8 +38,10 @@ def mapped_modules(files: Iterable[MappedFile], memory: Memory) -> tuple[MappedM
     rows: dict[str, list[MappedFile]] = {}
     for file in files:
         rows.setdefault(file.path, []).append(file)
-    found = []
+    found: list[MappedModule] = []
     for path, parts in rows.items():
+        if len(found) >= MAX_LIBRARIES:
+            break
         head = next((part.start for part in parts if part.offset == 0), None)
         first = memory.in_core(head, PAGE) if head is not None else b""
         if first:
@@ -72,12 +70,11 @@ def memory_build_id(memory: Memory, start: int) -> str | None:
         segments = read_segments(head, header)
     except ElfError:
         return None
-    low = min((s.vaddr for s in segments if s.type == 1), default=0) & -PAGE
-    for s in segments:
-        if s.type == PT_NOTE:
-            found = gnu_build_id(memory.in_core(start + s.vaddr - low, min(s.file_size, MAX_NOTES)))
-            if found:
-                return found
+    low = min((s.vaddr for s in segments if s.type == PT_LOAD), default=0) & -PAGE
+    for s in [s for s in segments if s.type == PT_NOTE][:MAX_NOTE_SEGMENTS]:
+        found = gnu_build_id(memory.in_core(start + s.vaddr - low, min(s.file_size, MAX_NOTES)))
+        if found:
+            return found
     return None
 
 

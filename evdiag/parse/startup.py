@@ -13,36 +13,45 @@ from evdiag.parse.memory import Memory
 AT_PHDR, AT_ENTRY, AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR = 3, 9, 25, 31, 33
 
 MAX_STRINGS = 10_000
-MAX_STRING = 1 << 17
-"""The kernel's own limit for one string: MAX_ARG_STRLEN, 32 pages."""
+MAX_STRING = 1 << 21
+"""The kernel's own limit for one string: MAX_ARG_STRLEN, 32 pages, which may have 64 KiB."""
 MAX_TOTAL = 1 << 22
+MAX_DISTANCE = 1 << 23
+"""All strings together take three quarters of the usual stack of 8 MiB at most."""
 
 
 def read_startup(facts: CoreFacts, memory: Memory) -> StartupFacts:
     """Command line and environment, from the stack or else from NT_PRPSINFO."""
+    kept = tuple(facts.arguments.split())
     at = _find_auxv(facts, memory)
     if at is not None:
         environment_at, argv_at, count = _walk_back(memory, at)
         if count is not None:
-            argv = _strings(memory, argv_at, count)
+            argv = tuple(_strings(memory, argv_at, count))
+            complete = len(argv) == count
             environment = dict(
                 entry.split("=", 1)
                 for entry in _strings(memory, environment_at, MAX_STRINGS)
                 if "=" in entry
             )
-            return StartupFacts(argv=tuple(argv), environment=environment, complete=True)
-    return StartupFacts(argv=tuple(facts.arguments.split()))
+            return StartupFacts(
+                argv=argv if complete else kept, environment=environment, complete=complete
+            )
+    return StartupFacts(argv=kept)
 
 
 def _find_auxv(facts: CoreFacts, memory: Memory) -> int | None:
-    """Address of the auxiliary vector: in the region of the strings that it points to."""
-    for tag in (AT_EXECFN, AT_RANDOM):
-        region = memory.region(facts.auxv.get(tag, 0))
+    """Address of the auxiliary vector: below the random bytes and the name that it points to."""
+    for tag in (AT_RANDOM, AT_EXECFN):
+        pointer = facts.auxv.get(tag, 0)
+        region = memory.region(pointer)
         if region is not None and facts.auxv_bytes:
-            end = region.offset + region.present
-            found = memory.data.rfind(facts.auxv_bytes, region.offset, end)
+            low = max(region.start, pointer - MAX_DISTANCE)
+            below = memory.in_core(low, pointer - low)
+            # the last one, backwards: `rfind` takes quadratic time, `find` does not
+            found = below[::-1].find(facts.auxv_bytes[::-1])
             if found >= 0:
-                return region.start + found - region.offset
+                return low + len(below) - found - len(facts.auxv_bytes)
     return None
 
 
@@ -58,7 +67,7 @@ def _walk_back(memory: Memory, auxv_at: int) -> tuple[int, int, int | None]:
     at -= size
     for count in range(MAX_STRINGS):
         word = memory.word(at)
-        if word is None:
+        if not word:  # the program has put NULL into its argv or environment
             break
         if word == count:
             return environment_at, at + size, count

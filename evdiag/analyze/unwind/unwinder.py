@@ -1,6 +1,6 @@
 """Walk a thread's stack: call frame information first, then what calling conventions promise."""
 
-from typing import NamedTuple
+import msgspec
 
 from evdiag.analyze.space import AddressSpace
 from evdiag.analyze.unwind.signalframe import SIGNAL_FRAMES, SignalFrame
@@ -25,6 +25,8 @@ from evdiag.parse.image import Image
 
 MAX_FRAMES = 250_000
 """More than the smallest frames can put on the usual stack of 8 MiB in practice."""
+MAX_TOTAL = 1_000_000
+"""Frames of all threads of a core together; every thread has its first one beyond that."""
 
 USER_BITS_AARCH64 = (1 << 48) - 1
 NEAR = 512
@@ -33,7 +35,7 @@ NEAR = 512
 Registers = list[int | None]
 
 
-class RawFrame(NamedTuple):
+class RawFrame(msgspec.Struct, frozen=True):
     """One physical frame, addresses only."""
 
     pc: int
@@ -47,7 +49,7 @@ class RawFrame(NamedTuple):
     """Whether it is the kernel's signal trampoline."""
 
 
-class RawStack(NamedTuple):
+class RawStack(msgspec.Struct, frozen=True):
     """The frames of one thread, innermost first."""
 
     frames: list[RawFrame]
@@ -55,7 +57,7 @@ class RawStack(NamedTuple):
     """Why the walk ended before the start of the thread; None if it got there."""
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True):
     """The caller's registers, as far as they are known."""
 
     registers: Registers
@@ -66,15 +68,21 @@ class Step(NamedTuple):
 
 
 class Unwinder:
-    """Unwinds the threads of one core."""
+    """Unwinds the threads of one core, with `total` frames in all of them together."""
 
-    def __init__(self, space: AddressSpace) -> None:
+    def __init__(self, space: AddressSpace, total: int = MAX_TOTAL) -> None:
         self.space, self.memory = space, space.memory
         self.machine = space.facts.machine
         self.signal_frame = SIGNAL_FRAMES.get(self.machine.name)
+        self._left = total
 
     def unwind(self, thread: ThreadState, limit: int = MAX_FRAMES) -> RawStack:
         """The stack of a thread, up to `limit` physical frames. Never raises."""
+        stack = self._walk(thread, max(1, min(limit, self._left)))
+        self._left -= len(stack.frames)
+        return stack
+
+    def _walk(self, thread: ThreadState, limit: int) -> RawStack:
         machine = self.machine
         registers = self._start(thread)
         pc, exact, trust = thread.registers[machine.pc], True, "context"
@@ -85,10 +93,13 @@ class Unwinder:
             frames.append(frame)
             if len(frames) >= limit:
                 return RawStack(frames, f"stopped after {limit} frames")
-            step, problem = self._step(frame, row, registers, innermost=len(frames) == 1)
+            step, problem = self._step(frame, row, registers, innermost=exact)
             if step is None:
                 return RawStack(frames, problem)
-            if not step.pc:
+            if step.trust == "signal_frame" and not frame.signal:
+                image, vaddr = self.space.locate(pc)
+                frame = frames[-1] = RawFrame(pc, pc, image, vaddr, trust, True)
+            if not step.pc and not frame.signal:  # a signal may well interrupt a call of null
                 return RawStack(frames, None)
             problem = self._implausible(step, frame, registers, previous)
             if problem:
@@ -126,15 +137,25 @@ class Unwinder:
             return None
         rows = image.rows
         if vaddr not in rows:
-            rows[vaddr] = _find_row(image, vaddr)
+            rows[vaddr] = self._without_vectors(_find_row(image, vaddr))
         return rows[vaddr]
+
+    def _without_vectors(self, row: Row | None) -> Row | None:
+        """Forget rules for registers that a core does not have among the integer ones."""
+        if row is not None:
+            for number in [n for n in row.rules if n >= self.machine.dwarf_count]:
+                del row.rules[number]
+        return row
 
     # -- one step
 
     def _step(
         self, frame: RawFrame, row: Row | None, registers: Registers, *, innermost: bool
     ) -> tuple[Step | None, str | None]:
-        """The caller, or None and the reason why it is not known."""
+        """The caller, or None and the reason why it is not known.
+
+        `innermost`: nothing was called yet from here, as in frame 0 and under a signal handler.
+        """
         kernel = self.signal_frame
         # aarch64: by CFI or frame pointer one would get the *caller* of the interrupted function
         by_code = kernel and (row is None or self.machine.lr is not None)
@@ -168,8 +189,6 @@ class Unwinder:
         caller = list(registers)
         caller[machine.sp] = cfa
         for number, rule in row.rules.items():
-            if number >= machine.dwarf_count:
-                continue  # a vector register
             kind = rule[0]
             if kind == OFFSET:
                 caller[number] = word((cfa + rule[1]) & machine.mask)
@@ -187,15 +206,22 @@ class Unwinder:
     def _cfa(self, row: Row, registers: Registers) -> int:
         register, offset, end = row.cfa
         if register == EXPRESSION_CFA:
-            return self._expression(row, registers).evaluate(offset, end)
+            return self._evaluate(row, registers, offset, end)
         base = registers[register]
         if base is None:
             raise ValueError("the frame's base register is not known")
         return (base + offset) & self.machine.mask
 
-    def _expression(self, row: Row, registers: Registers) -> Expression:
-        memory = self.memory
-        return Expression(row.table.data, self.machine.bits, registers, memory.word, memory.read)
+    def _evaluate(
+        self, row: Row, registers: Registers, at: int, end: int, initial: int | None = None
+    ) -> int:
+        memory, table = self.memory, row.table
+        table.check_steps()
+        expression = Expression(table.data, self.machine.bits, registers, memory.word, memory.read)
+        try:
+            return expression.evaluate(at, end, initial)
+        finally:
+            table.steps += expression.steps
 
     def _value(self, kind: int, rule: Rule, row: Row, registers: Registers, cfa: int) -> int | None:
         if kind == UNDEFINED:
@@ -204,7 +230,7 @@ class Unwinder:
             return (cfa + rule[1]) & self.machine.mask
         if kind == REGISTER:
             return registers[rule[1]]
-        value = self._expression(row, registers).evaluate(rule[1], rule[2], cfa)
+        value = self._evaluate(row, registers, rule[1], rule[2], cfa)
         if kind == VALUE_EXPRESSION:
             return value
         assert kind == EXPRESSION
@@ -297,8 +323,7 @@ class Unwinder:
             return "the return address is not aligned: the stack is overwritten"
         if (step.pc, step.cfa) == previous:
             return "the stack repeats itself: it is overwritten"
-        left_signal = frame.signal or step.trust == "signal_frame"
-        if not left_signal and sp is not None and step.cfa is not None and step.cfa < sp:
+        if not frame.signal and sp is not None and step.cfa is not None and step.cfa < sp:
             return "the stack goes backwards: it is overwritten"
         return None
 

@@ -46,7 +46,7 @@ UNSIGNED: dict[int, Callable[[int, int], int]] = {
 }
 SIGNED: dict[int, Callable[[int, int], int]] = {
     0x1B: _divide,
-    0x26: lambda a, b: a >> min(b & 0xFF, 63),
+    0x26: lambda a, b: a >> (b if 0 <= b < 64 else 63),
     0x29: lambda a, b: a == b,
     0x2A: lambda a, b: a >= b,
     0x2B: lambda a, b: a > b,
@@ -65,19 +65,21 @@ class Expression:
         self.data, self.bits, self.mask = data, bits, (1 << bits) - 1
         self.registers, self.word, self.read = registers, word, read
         self.stack: list[int] = []
+        self.steps = 0
 
     def evaluate(self, at: int, end: int, initial: int | None = None) -> int:
         """The value that is on top when the expression ends."""
         if initial is not None:
             self.stack.append(initial)
-        for _ in range(MAX_STEPS):
-            if at >= end:
-                return self.stack[-1]
-            op = self.data[at]
-            at = self._step(op, at + 1)
-            if len(self.stack) > MAX_STACK:
-                break
-        raise ValueError("an expression does not end")
+        start = at
+        while at < end:
+            self.steps += 1
+            if self.steps > MAX_STEPS or len(self.stack) > MAX_STACK:
+                raise ValueError("an expression does not end")
+            if at < start:
+                raise ValueError("an expression jumps out of itself")
+            at = self._step(self.data[at], at + 1)
+        return self.stack[-1]
 
     def _step(self, op: int, at: int) -> int:
         if 0x30 <= op <= 0x4F:

@@ -1,6 +1,6 @@
 """Run call frame instructions up to an address: one row of the unwind table (DWARF 5, 6.4.2)."""
 
-from typing import NamedTuple
+import msgspec
 
 from evdiag.parse.dwarf.numbers import sleb, uleb
 from evdiag.parse.dwarf.tables import Fde, FrameTable
@@ -15,11 +15,12 @@ EXPRESSION_CFA = -1
 
 MAX_INSTRUCTIONS = 100_000
 MAX_STATES = 1_000
+MAX_REGISTER = 1_000
 
 ADVANCE_LOC, OFFSET_SHORT, RESTORE_SHORT = 0x40, 0x80, 0xC0
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """Where the caller's registers are while the program is at one address."""
 
     cfa: Rule
@@ -97,6 +98,7 @@ class _Machine:
             if len(self.saved) >= MAX_STATES:
                 raise ValueError("too many remembered states")
             self.saved.append((self.cfa, dict(self.rules)))
+            self.steps += len(self.rules)
         else:
             self.cfa, rules = self.saved.pop()
             self.rules.clear()
@@ -121,11 +123,14 @@ class _Machine:
 
     def _register_rule(self, op: int, at: int) -> int:
         data, align = self.data, self.cie.data_align
-        if op == 0x2D:  # AARCH64_negate_ra_state: signatures are stripped from every address
+        # AARCH64_negate_ra_state_with_pc and _negate_ra_state: signatures are always stripped
+        if op in (0x2C, 0x2D):
             return at
         register, at = uleb(data, at)
         if op == 0x2E:  # GNU_args_size: its only operand is a size, of no use here
             return at
+        if register > MAX_REGISTER:
+            raise ValueError(f"no machine has a register {register}")
         if op == 0x06:
             self._restore(register)
         elif op in (0x07, 0x08):
@@ -153,10 +158,19 @@ _CFA_OPS = frozenset((0x0C, 0x0D, 0x0E, 0x0F, 0x12, 0x13))
 def row_at(table: FrameTable, fde: Fde, vaddr: int) -> Row:
     """The row for an address inside the function. Raises one of DAMAGED."""
     machine = _Machine(table, fde, vaddr)
+    table.check_steps()
+    try:
+        return _run(machine, fde, vaddr)
+    finally:
+        table.steps += machine.steps
+
+
+def _run(machine: _Machine, fde: Fde, vaddr: int) -> Row:
     # the common instructions hold for the whole function: they must not end at the address
     machine.vaddr = (1 << 64) - 1
     machine.run(fde.cie.start, fde.cie.end)
     machine.vaddr, machine.location = vaddr, fde.start
     machine.initial = dict(machine.rules)
     machine.run(fde.program, fde.end)
-    return Row(machine.cfa, machine.rules, fde.cie.return_register, fde.cie.signal_frame, table)
+    cie = fde.cie
+    return Row(machine.cfa, machine.rules, cie.return_register, cie.signal_frame, machine.table)

@@ -6,9 +6,17 @@ Formats: Linux Standard Base 10.6 (.eh_frame and its header), DWARF 5 section 6.
 import struct
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from evdiag.parse.dwarf.numbers import DATA_RELATIVE, PC_RELATIVE, encoded, sleb, uleb
+import msgspec
+
+from evdiag.parse.dwarf.numbers import (
+    DATA_RELATIVE,
+    OMIT,
+    PC_RELATIVE,
+    encoded,
+    sleb,
+    uleb,
+)
 from evdiag.parse.elf import (
     DAMAGED,
     PT_GNU_EH_FRAME,
@@ -22,6 +30,8 @@ from evdiag.parse.elf import (
 MAX_ENTRIES = 1_000_000
 """More descriptions than any program has: bounds the scan of a damaged section."""
 MAX_AUGMENTATION = 32
+MAX_STEPS = 5_000_000
+"""Instructions and operations for all stacks together: far more than real ones need."""
 SORTED_TABLE = 0x3B
 """DW_EH_PE_datarel | sdata4: the only table that linkers write and bisection can read."""
 
@@ -30,7 +40,7 @@ _u64 = struct.Struct("<Q").unpack_from
 _row = struct.Struct("<ii").unpack_from
 
 
-class Cie(NamedTuple):
+class Cie(msgspec.Struct, frozen=True):
     """What many functions have in common (Common Information Entry)."""
 
     code_align: int
@@ -43,7 +53,7 @@ class Cie(NamedTuple):
     end: int
 
 
-class Fde(NamedTuple):
+class Fde(msgspec.Struct, frozen=True):
     """One function's description (Frame Description Entry), found for an address."""
 
     cie: Cie
@@ -71,6 +81,8 @@ class FrameTable:
         self.header_count = 0
         self.entries: list[tuple[int, int]] = []
         """Without a sorted table: (function start, place of the FDE), sorted after a scan."""
+        self.steps = 0
+        """Instructions and operations that were executed for this table."""
         self._cies: dict[int, Cie] = {}
 
     # -- addresses and places
@@ -100,10 +112,17 @@ class FrameTable:
         """Read an encoded pointer; returns it and the place behind it."""
         return encoded(self.data, at, encoding, self.bits, self._base)
 
+    def check_steps(self) -> None:
+        """Raise ValueError once the table has cost more than any real one does."""
+        if self.steps > MAX_STEPS:
+            raise ValueError("the call frame information takes too long")
+
     # -- entries
 
     def entry(self, at: int) -> tuple[int, int, int, int]:
         """Frame of the entry at a place: (body, end, id, place of the id). Handles 64-bit DWARF."""
+        if at < 0:  # would be counted from the end
+            raise ValueError("a frame description before its section")
         size = _u32(self.data, at)[0]
         body, wide = at + 4, False
         if size == 0xFFFFFFFF:
@@ -133,6 +152,8 @@ class FrameTable:
             raise ValueError("not a CIE")
         version = data[pos]
         text_end = data.find(b"\0", pos + 1, pos + 1 + MAX_AUGMENTATION)
+        if text_end < 0:
+            raise ValueError("an augmentation without end")
         augmentation = data[pos + 1 : text_end].decode("latin-1")
         pos = text_end + 1
         if version >= 4:  # address size and segment selector size
@@ -171,7 +192,8 @@ class FrameTable:
                 pos += 1
             elif letter == "P":
                 # where the personality routine is does not matter: read to get past it
-                _, pos = self.pointer(pos + 1, self.data[pos] & 0x0F)
+                kind = self.data[pos]
+                _, pos = self.pointer(pos + 1, kind if kind == OMIT else kind & 0x0F)
         return encoding, end
 
     def fde(self, at: int, vaddr: int) -> Fde | None:
@@ -210,7 +232,9 @@ class FrameTable:
 
     def scan(self, at: int, end: int) -> None:
         """Read all entries from `at` to `end`, for sections without a sorted table."""
-        while at + 8 <= end and len(self.entries) < MAX_ENTRIES:
+        for _ in range(MAX_ENTRIES):
+            if at + 8 > end:
+                break
             try:
                 body, next_at, identity, id_place = self.entry(at)
             except DAMAGED:
@@ -253,9 +277,10 @@ def _use_header(table: FrameTable, segments: Sequence[Segment]) -> bool:
         return False
     table.header_vaddr = header.vaddr
     _, at = table.pointer(at + 4, encoding)
-    table.header_count, at = table.pointer(at, count_encoding)
-    table.header_table = at
-    return table.header_count > 0
+    count, at = table.pointer(at, count_encoding)
+    if count:
+        table.header_count, table.header_table = count, at
+    return count > 0
 
 
 def debug_frame_table(section: bytes, bits: int) -> FrameTable | None:

@@ -1,0 +1,212 @@
+"""Put the report together from what was found."""
+
+import shlex
+from collections.abc import Mapping
+
+import msgspec
+
+from evdiag.analyze import names
+from evdiag.analyze.frames import crash_frame
+from evdiag.model.core import CoreFacts, ModuleIdentity, StartupFacts
+from evdiag.model.crash import Cause, CrashFacts
+from evdiag.model.report import (
+    Address,
+    CoreFile,
+    Frame,
+    Module,
+    Process,
+    Provenance,
+    Report,
+    Signal,
+    Signature,
+    SoftError,
+    Thread,
+    Tool,
+    Verdict,
+)
+from evdiag.model.signals import code_name, signal_name
+from evdiag.parse.modules import MappedModule
+
+MAX_NAMED_MISSING = 5
+"""Missing modules that are named one by one; the others are counted."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that goes into a report."""
+
+    facts: CoreFacts
+    path: str
+    version: str
+    created: str
+    startup: StartupFacts
+    identity: ModuleIdentity | None
+    executable: str | None
+    program: str | None
+    """The executable's file on this machine, if it was found."""
+    sysroot: str | None
+    threads: tuple[Thread, ...]
+    crash: CrashFacts
+    cause: tuple[str, Cause]
+    modules: tuple[MappedModule, ...]
+    symbols: Mapping[str, str]
+    soft_errors: tuple[SoftError, ...]
+    timings: dict[str, float]
+
+
+def report(found: Found) -> Report:
+    """The report, before redaction and neutralisation."""
+    facts, (rule, cause) = found.facts, found.cause
+    frames = found.threads[0].frames
+    frame = crash_frame(frames)
+    return Report(
+        tool=Tool(version=found.version),
+        created=found.created,
+        title=_title(found, cause, frame),
+        verdict=Verdict(
+            cls=cause.cls,
+            rule=rule,
+            confidence=cause.confidence,
+            summary=cause.summary,
+            evidence=cause.evidence,
+            advice=(*cause.advice, *_ask_a_debugger(found)),
+            frame=frame.level if frame else None,
+        ),
+        signature=Signature(address=_address_signature(frames)),
+        signal=_signal(found.crash, cause),
+        process=_process(found),
+        threads=found.threads,
+        modules=tuple(_module(m, found.symbols) for m in found.modules),
+        registers={name: Address(value) for name, value in found.crash.registers.items()},
+        core=CoreFile(
+            path=found.path,
+            bytes=facts.size,
+            truncated=facts.missing > 0 or bool(facts.damage),
+            missing_bytes=facts.missing,
+        ),
+        soft_errors=found.soft_errors,
+        provenance=Provenance(rung="native", timings=found.timings),
+    )
+
+
+def _title(found: Found, cause: Cause, frame: Frame | None) -> str:
+    """`evse_manager (EvseManager): null-write in Session::energy at session.cpp:42`."""
+    identity = found.identity
+    if identity:
+        who = f"{identity.id} ({identity.type})" if identity.type else identity.id
+    else:
+        who = (found.executable or found.facts.name or "process").rpartition("/")[2]
+    where = ""
+    if frame and frame.function:
+        where = f" in {names.qualified(frame.function)}"
+    elif frame and frame.module:
+        where = f" in {frame.module.rpartition('/')[2]}"
+    if frame and frame.file and frame.line:
+        where += f" at {frame.file.rpartition('/')[2]}:{frame.line}"
+    return f"{who}: {cause.cls}{where}"
+
+
+def _ask_a_debugger(found: Found) -> tuple[str, ...]:
+    """How to get what stacks alone do not show: arguments and local variables."""
+    if found.program is None:
+        return ()
+    root = ("-iex", f"set sysroot {found.sysroot}") if found.sysroot else ()
+    command = ("gdb", "-nx", *root, found.program, found.path, "-ex", "bt full")
+    return (f"For the values of variables: {shlex.join(command)}",)
+
+
+def _address_signature(frames: tuple[Frame, ...]) -> str | None:
+    """Build-id and offset of the innermost frame that lies in a known file."""
+    for frame in frames:
+        if frame.build_id and frame.offset is not None:
+            return f"{frame.build_id}+{frame.offset}"
+    return None
+
+
+def _signal(crash: CrashFacts, cause: Cause) -> Signal | None:
+    signal = crash.signal
+    if signal is None:
+        return None
+    adjusted = cause.adjusted_address
+    return Signal(
+        number=signal.number,
+        name=signal_name(signal.number),
+        code=signal.code,
+        code_name=None if signal.code is None else code_name(signal.number, signal.code),
+        fault_address=None if signal.address is None else Address(signal.address),
+        adjusted_address=None if adjusted is None else Address(adjusted),
+        access=cause.access,
+        instruction=crash.instruction.text if crash.instruction else None,
+        sender_pid=signal.sender_pid,
+        sender_uid=signal.sender_uid,
+    )
+
+
+def _process(found: Found) -> Process:
+    identity = found.identity
+    build_id = next((m.build_id for m in found.modules if m.path == found.executable), None)
+    return Process(
+        executable=found.executable,
+        argv=found.startup.argv,
+        pid=found.facts.pid,
+        module_id=identity.id if identity else None,
+        module_type=identity.type if identity else None,
+        build_id=build_id,
+    )
+
+
+def _module(module: MappedModule, symbols: Mapping[str, str]) -> Module:
+    return Module(
+        path=module.path,
+        base=Address(module.start),
+        end=Address(module.end),
+        build_id=module.build_id,
+        symbols=symbols.get(module.path),
+    )
+
+
+def soft_errors(
+    facts: CoreFacts,
+    problems: Mapping[str, SoftError],
+    symbol_problems: tuple[SoftError, ...],
+    on_stacks: set[str | None],
+    executable: str | None,
+) -> tuple[SoftError, ...]:
+    """What went wrong, most important first; modules on no stack are only counted."""
+    found = [SoftError(stage="core", message=text) for text in facts.damage]
+    if facts.missing:
+        found.append(_incomplete(facts))
+    urgent = [e for path, e in problems.items() if path == executable or path in on_stacks]
+    found += urgent[:MAX_NAMED_MISSING]
+    rest = len(problems) - len(urgent[:MAX_NAMED_MISSING])
+    if rest:
+        found.append(
+            SoftError(
+                stage="modules",
+                message=f"{rest} more mapped files are missing here or are of another build",
+                effect="none for the stacks of this report, if not said otherwise",
+            )
+        )
+    if not facts.machine.unwinds:
+        found.append(
+            SoftError(
+                stage="unwind",
+                message=f"stacks of {facts.machine.name} are not unwound",
+                effect="frame 0 and what a chain of frame pointers gives are shown",
+                hint="gdb-multiarch can unwind them",
+            )
+        )
+    return tuple(found) + symbol_problems
+
+
+def _incomplete(facts: CoreFacts) -> SoftError:
+    """Name the segments of a truncated core that miss bytes."""
+    cut = [r for r in facts.regions if r.present < r.wanted]
+    names = ", ".join(f"0x{r.start:x} ({r.wanted - r.present} bytes)" for r in cut[:4])
+    more = f" and {len(cut) - 4} more" if len(cut) > 4 else ""
+    return SoftError(
+        stage="core",
+        message=f"the core is truncated: {facts.missing} bytes of memory are missing, "
+        f"at {names}{more}",
+        effect="stacks may be short or absent",
+        hint="look for a full disk or a size limit where the core was written or copied",
+    )

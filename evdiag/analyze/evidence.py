@@ -1,0 +1,49 @@
+"""Bring together what the cause rules look at: signal, registers, instruction, mappings, stack."""
+
+from evdiag.analyze.space import AddressSpace
+from evdiag.model.core import ThreadState
+from evdiag.model.crash import CrashFacts
+from evdiag.model.report import Thread
+from evdiag.parse.instruction import decode
+
+MAX_INSTRUCTION = 16
+"""The longest x86 instruction has 15 bytes."""
+
+WITHOUT_INSTRUCTION = (6, 31)
+"""SIGABRT and SIGSYS: the instruction is the system call in libc and tells nothing."""
+
+
+def crash_facts(space: AddressSpace, state: ThreadState, thread: Thread) -> CrashFacts:
+    """The facts about the crashed thread, for `causes.explain`."""
+    facts, memory = space.facts, space.memory
+    machine = facts.machine
+    registers = dict(zip(machine.registers, state.registers, strict=True))
+    pc = state.registers[machine.pc]
+    sp = state.registers[machine.dwarf[machine.sp]]
+    signal = facts.signal
+    instruction = None
+    if signal is not None and signal.number not in WITHOUT_INSTRUCTION:
+        code = memory.read(pc, MAX_INSTRUCTION) if memory.executable(pc) else b""
+        if code:
+            instruction = decode(machine, code, pc, registers, memory.word)
+    return CrashFacts(
+        machine=machine,
+        signal=signal,
+        pid=facts.pid,
+        registers=registers,
+        pc=pc,
+        sp=sp,
+        instruction=instruction,
+        stack_word=memory.word(sp - machine.word) if machine.lr is None else None,
+        regions=facts.regions,
+        files=space.files,
+        frames=thread.frames,
+        depth=depth(thread),
+    )
+
+
+def depth(thread: Thread) -> int:
+    """Physical frames of a thread, with all rounds of its recursions."""
+    physical = sum(1 for frame in thread.frames if frame.kind != "inline")
+    folded = sum(fold.period * (fold.count - 1) for fold in thread.folds)
+    return physical + folded + thread.omitted

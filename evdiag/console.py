@@ -1,0 +1,120 @@
+"""Where words go: the product to stdout or a file, messages and progress to stderr."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from evdiag.adapters.files import write_text
+from evdiag.errors import EvdiagError, UsageError
+from evdiag.model.report import Report
+from evdiag.report import FORMATS
+from evdiag.report.neutral import clean
+
+PIPED_WIDTH = 100
+"""Columns of a terminal report that goes into a file or a pipe."""
+
+
+def say(text: str) -> None:
+    """Print lines on stderr, neutralised."""
+    for line in text.split("\n"):
+        sys.stderr.write(clean(line) + "\n")
+    sys.stderr.flush()
+
+
+def fail(error: EvdiagError) -> None:
+    """Print an error and its advice on stderr."""
+    say(f"evdiag: {error}")
+    if error.advice:
+        say(f"  -> {error.advice}")
+
+
+class Progress:
+    """A line that tells what takes long; only on a terminal, gone once it is over."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def __call__(self, text: str) -> None:
+        """Show what is being done now."""
+        if sys.stderr.isatty():
+            line = clean(text)[:76] + " …"
+            sys.stderr.write("\r" + line.ljust(self._shown))
+            sys.stderr.flush()
+            self._shown = len(line)
+
+    def done(self) -> None:
+        """Wipe the line."""
+        if self._shown:
+            sys.stderr.write("\r" + " " * self._shown + "\r")
+            sys.stderr.flush()
+            self._shown = 0
+
+
+def _terminal(report: Report, *, to_file: bool) -> str:
+    """The terminal report, as wide and as colourful as stdout is (https://no-color.org)."""
+    from evdiag.report import terminal  # noqa: PLC0415 - brings Rich, 25 ms
+
+    if to_file or not sys.stdout.isatty():
+        columns = os.environ.get("COLUMNS", "")
+        return terminal.render(report, width=int(columns) if columns.isdecimal() else PIPED_WIDTH)
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return terminal.render(report, width=shutil.get_terminal_size().columns, colour=not plain)
+
+
+class Output:
+    """Where the reports of one run go: to stdout one after the other, or into one file.
+
+    Several reports in JSON are one array, so they are held back until the last one.
+    """
+
+    def __init__(self, name: str, target: Path | None) -> None:
+        self.name, self.target = name, target
+        self._reports: list[Report] = []
+
+    @classmethod
+    def choose(cls, name: str | None, target: Path | None) -> "Output":
+        """Take the format by its name, else by the suffix of the file. Raises UsageError."""
+        if name is not None and name not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise UsageError(f"there is no format {name!r}", advice=f"The formats are {known}.")
+        if target is not None and target.is_dir():
+            raise UsageError(f"-o {target} is a directory", advice="Name a file in it.")
+        if name is None and target is not None:
+            suffixes = {listed.suffix: known for known, listed in FORMATS.items()}
+            name = suffixes.get(target.suffix)
+            if name is None:
+                raise UsageError(
+                    f"no format has the suffix of {target}",
+                    advice=f"Add --format, or use one of {', '.join(suffixes)}.",
+                )
+        return cls(name or "terminal", target)
+
+    def add(self, report: Report) -> None:
+        """Print a report, or keep it for the end."""
+        if self.target is None and self.name != "json":
+            sys.stdout.write(self._render(report))
+            sys.stdout.flush()
+        else:
+            self._reports.append(report)
+
+    def _render(self, report: Report) -> str:
+        if self.name == "terminal":
+            return _terminal(report, to_file=self.target is not None)
+        return FORMATS[self.name].load().render(report)
+
+    def finish(self) -> None:
+        """Write what was kept. Raises OutputNotWritten."""
+        if not self._reports:
+            return
+        if self.name == "json":
+            from evdiag.report.json import render_many  # noqa: PLC0415
+
+            text = render_many(self._reports)
+        else:
+            text = "\n".join(self._render(report) for report in self._reports)
+        if self.target is None:
+            sys.stdout.write(text)
+        else:
+            write_text(self.target, text)
+            say(f"wrote {self.target}")

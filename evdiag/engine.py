@@ -1,0 +1,215 @@
+"""From a core file to a report: stage 0 (notes and memory), stage 1 (native stacks), verdict.
+
+Commands call this; it decides nothing itself. Values of variables (stage 2) attach to the frames
+of the finished report by program counter.
+"""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from evdiag import __version__
+from evdiag.adapters import host
+from evdiag.adapters.files import open_core, source_lines
+from evdiag.adapters.images import Images, ModuleState, Search
+from evdiag.adapters.symbols import Progress, SymbolStore
+from evdiag.analyze import assemble
+from evdiag.analyze.causes import explain
+from evdiag.analyze.evidence import crash_facts
+from evdiag.analyze.frames import crash_frame
+from evdiag.analyze.space import AddressSpace
+from evdiag.analyze.stacks import FrameNamer, group_threads
+from evdiag.analyze.unwind import Unwinder
+from evdiag.errors import ExecutableMismatch
+from evdiag.model.core import MappedFile
+from evdiag.model.report import Report, SoftError, SourceLine, Thread
+from evdiag.parse.elfcore import read_core
+from evdiag.parse.image import Image
+from evdiag.parse.memory import Memory
+from evdiag.parse.modules import MappedModule, link_map, load_bias, mapped_modules
+from evdiag.parse.startup import executable_path, module_identity, read_startup
+
+SOURCE_AROUND = 4
+"""Source lines shown before and after the line of the crash."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user said about where things are."""
+
+    executable: Path | None = None
+    sysroot: Path | None = None
+    source_maps: tuple[tuple[str, str], ...] = ()
+    """(prefix as compiled, prefix on this machine)."""
+
+
+class Engine:
+    """Analyses cores; files and symbols are shared by all cores of a run."""
+
+    def __init__(self, options: Options, progress: Progress | None = None) -> None:
+        cache = host.cache_directory()
+        self.options = options
+        self.images = Images(
+            Search(executable=options.executable, sysroot=options.sysroot, store=cache)
+        )
+        self.symbols = SymbolStore(cache, progress)
+
+    def report(self, path: Path) -> Report:
+        """The report on one core. Raises CoreError if there is nothing to report on."""
+        return _Analysis(self, path).report()
+
+
+class _Analysis:
+    """One core on its way to the report."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self.engine, self.path = engine, path
+        self.timings: dict[str, float] = {}
+        self._clock = time.process_time()
+        data = open_core(path)
+        self.facts = read_core(data)
+        self.memory = Memory(data, self.facts)
+        self.startup = read_startup(self.facts, self.memory)
+        self.executable = executable_path(self.facts, self.memory)
+        self.program: str | None = None
+        """The executable's file on this machine."""
+        self.states: dict[str, ModuleState] = {}
+        self.modules: tuple[MappedModule, ...] = ()
+        self._lap("notes")
+
+    def _lap(self, stage: str) -> None:
+        now = time.process_time()
+        self.timings[stage] = round(now - self._clock, 6)
+        self._clock = now
+
+    def report(self) -> Report:
+        facts = self.facts
+        space = self._space()
+        unwinder = Unwinder(space)
+        stacks = [unwinder.unwind(state) for state in facts.threads]
+        self._lap("unwind")
+        namer = FrameNamer(space, self.engine.symbols.lookup)
+        threads = [
+            namer.thread(i + 1, state.lwp, stack, crashed=i == 0)
+            for i, (state, stack) in enumerate(zip(facts.threads, stacks, strict=True))
+        ]
+        self._lap("symbols")
+        crashed = threads[0]
+        evidence = crash_facts(space, facts.threads[0], crashed)
+        cause = explain(evidence)
+        threads[0] = self._with_source(crashed)
+        self._lap("verdict")
+        self._open_remaining(space)
+        return assemble.report(
+            assemble.Found(
+                facts=facts,
+                path=str(self.path),
+                version=__version__,
+                created=host.now(),
+                startup=self.startup,
+                identity=module_identity(
+                    self.startup.argv, self.startup.environment, self.executable
+                ),
+                executable=self.executable,
+                program=self.program,
+                sysroot=str(self.engine.options.sysroot) if self.engine.options.sysroot else None,
+                threads=group_threads(threads),
+                crash=evidence,
+                cause=cause,
+                modules=self.modules,
+                symbols={path: state.symbols for path, state in self.states.items()},
+                soft_errors=self._soft_errors(threads),
+                timings=self.timings,
+            )
+        )
+
+    # -- modules
+
+    def _space(self) -> AddressSpace:
+        facts, memory = self.facts, self.memory
+        files = facts.files or tuple(self._files_without_note())
+        self.modules = mapped_modules(files, memory)
+        return AddressSpace(facts, memory, files, self.modules, self._open)
+
+    def _open(self, module: MappedModule) -> Image | None:
+        image, state = self.engine.images.open(module, is_executable=module.path == self.executable)
+        self.states[module.path] = state
+        if image is not None and module.path == self.executable:
+            self.program = image.path
+        return image
+
+    def _files_without_note(self) -> list[MappedFile]:
+        """Cores without NT_FILE say what was mapped only through the program's own list."""
+        named = self.engine.options.executable
+        program = self.engine.images.open_named(named) if named else None
+        if program is None:
+            return []
+        self.executable = program.path
+        root = self.engine.options.sysroot or Path("/")
+
+        def open_library(name: str) -> Image | None:
+            image = self.engine.images.open_named(root / name.lstrip("/"))
+            return image and _renamed(image, name)
+
+        bias = load_bias(self.facts, program)
+        return link_map(self.memory, program, bias, open_library)
+
+    def _open_remaining(self, space: AddressSpace) -> None:
+        """Look for the files of modules that are on no stack, for the table of modules."""
+        for module in self.modules:
+            space.image(module)
+
+    # -- what the report says of itself
+
+    def _soft_errors(self, threads: list[Thread]) -> tuple[SoftError, ...]:
+        on_stacks = {frame.module for thread in threads for frame in thread.frames}
+        problems = {path: state.problem for path, state in self.states.items() if state.problem}
+        return assemble.soft_errors(
+            self.facts,
+            problems,
+            tuple(self.engine.symbols.problems.values()),
+            on_stacks,
+            self.executable,
+        )
+
+    def _with_source(self, thread: Thread) -> Thread:
+        """Add source lines to the frame to look at first."""
+        frame = crash_frame(thread.frames)
+        if frame is None or frame.file is None or not frame.line:
+            return thread
+        for candidate in _source_paths(frame.file, self.engine.options):
+            lines = source_lines(candidate, frame.line, SOURCE_AROUND)
+            if lines:
+                source = tuple(
+                    SourceLine(number=n, text=text, current=n == frame.line) for n, text in lines
+                )
+                shown = msgspec.structs.replace(frame, source=source)
+                frames = tuple(shown if f is frame else f for f in thread.frames)
+                return msgspec.structs.replace(thread, frames=frames)
+        return thread
+
+
+def _renamed(image: Image, name: str) -> Image:
+    """The image under the name that the crashed process knew it by."""
+    return Image(name, image.data) if image.path != name else image
+
+
+def _source_paths(file: str, options: Options) -> list[Path]:
+    """Where a source file may be: mapped prefixes, the sysroot, this machine."""
+    found = [
+        Path(new + file[len(old) :]) for old, new in options.source_maps if file.startswith(old)
+    ]
+    if options.sysroot:
+        found.append(options.sysroot / file.lstrip("/"))
+    if file.startswith("/"):
+        found.append(Path(file))
+    return found
+
+
+def check_executable(engine: Engine, report: Report) -> ExecutableMismatch | None:
+    """The error to end with if --exe named a program of another build than the core's."""
+    named = engine.options.executable
+    prefix = f"{named} is another build"
+    wrong = (error.message for error in report.soft_errors if error.message.startswith(prefix))
+    message = next(wrong, None) if named else None
+    return ExecutableMismatch(message) if message else None
