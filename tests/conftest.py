@@ -38,6 +38,7 @@ QUIET = (UNIT, UNIT.parent / "cli")
 
 # Nobody's machine is so slow that a parser needs this long for one small input.
 hypothesis.settings.register_profile("evdiag", deadline=5_000, print_blob=True)
+hypothesis.settings.register_profile("soak", deadline=5_000, print_blob=True, max_examples=20_000)
 hypothesis.settings.load_profile("evdiag")
 
 

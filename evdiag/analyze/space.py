@@ -7,7 +7,7 @@ from evdiag.model.core import CoreFacts, MappedFile
 from evdiag.parse.elf import ElfError
 from evdiag.parse.image import Image
 from evdiag.parse.memory import Memory
-from evdiag.parse.modules import MappedModule
+from evdiag.parse.modules import DELETED, MappedModule
 from evdiag.parse.startup import AT_SYSINFO_EHDR
 
 VDSO = "[vdso]"
@@ -59,7 +59,7 @@ class AddressSpace:
     def module_at(self, address: int) -> MappedModule | None:
         """The mapped ELF file that holds an address."""
         file = self.file_at(address)
-        return self._by_path.get(file.path.removesuffix(" (deleted)")) if file else None
+        return self._by_path.get(file.path.removesuffix(DELETED)) if file else None
 
     def image(self, module: MappedModule) -> Image | None:
         """The module's file, opened once."""

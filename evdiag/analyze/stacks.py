@@ -18,7 +18,20 @@ Lookup = Callable[[Image, int], Sequence[Place]]
 HEAD, TAIL = 1_500, 100
 """Physical frames of one thread that a report keeps: more help nobody."""
 
+SHORT = 16
+"""A recursion of fewer physical frames is shown as it is: its rounds may differ in values."""
+
 UNKNOWN = (Place(None, None, None),)
+
+
+class _Spot(msgspec.Struct, frozen=True):
+    """What all frames at one address have in common."""
+
+    module: str | None
+    build_id: str | None
+    offset: Address | None
+    places: tuple[tuple[Place, bool], ...]
+    """With each function, whether it is the application's own."""
 
 
 class FrameNamer:
@@ -27,12 +40,12 @@ class FrameNamer:
     def __init__(self, space: AddressSpace, lookup: Lookup) -> None:
         self.space, self.lookup = space, lookup
         self._in_app: dict[tuple[str | None, str | None], bool] = {}
+        self._spots: dict[int, _Spot] = {}
 
     def thread(self, number: int, lwp: int, stack: RawStack, *, crashed: bool) -> Thread:
         """One thread of the report."""
         raw = stack.frames
-        stretches = find_repeats([frame.pc for frame in raw])
-        parts = list(_parts(raw, stretches))
+        parts = list(_parts(raw, _worth_folding(raw)))
         omitted = _omit_middle(parts)
         frames: list[Frame] = []
         folds: list[Fold] = []
@@ -58,11 +71,11 @@ class FrameNamer:
 
     def _name(self, raw: RawFrame, level: int) -> list[Frame]:
         """A physical frame, and before it the calls that were inlined into it."""
-        path, build_id, offset = self._module(raw)
-        places = self.lookup(raw.image, raw.vaddr) if raw.image is not None else ()
-        places = places or UNKNOWN
-        last = len(places) - 1
-        pc = Address(raw.pc)
+        spot = self._spots.get(raw.lookup)
+        if spot is None:
+            spot = self._spots[raw.lookup] = self._spot(raw)
+        last = len(spot.places) - 1
+        pc, trust = Address(raw.pc), raw.trust
         return [
             Frame(
                 level=level + i,
@@ -71,14 +84,21 @@ class FrameNamer:
                 function=place.function,
                 file=place.file,
                 line=place.line,
-                module=path,
-                offset=offset,
-                build_id=build_id,
-                in_app=self._is_in_app(path, place.file),
-                trust=raw.trust,
+                module=spot.module,
+                offset=spot.offset,
+                build_id=spot.build_id,
+                in_app=in_app,
+                trust=trust,
             )
-            for i, place in enumerate(places)
+            for i, (place, in_app) in enumerate(spot.places)
         ]
+
+    def _spot(self, raw: RawFrame) -> _Spot:
+        """What is at an address; many threads wait at the same one."""
+        path, build_id, offset = self._module(raw)
+        places = self.lookup(raw.image, raw.vaddr) if raw.image is not None else ()
+        marked = tuple((place, self._is_in_app(path, place.file)) for place in places or UNKNOWN)
+        return _Spot(path, build_id, offset, marked)
 
     def _module(self, raw: RawFrame) -> tuple[str | None, str | None, Address | None]:
         """(path, build-id, address in the file) of a frame's module."""
@@ -106,6 +126,14 @@ class _Part(msgspec.Struct, frozen=True):
     rounds: int = 1
     omitted: int = 0
     """Physical frames left out behind these."""
+
+
+def _worth_folding(raw: list[RawFrame]) -> list[Stretch]:
+    """The recursions that take more room than a person wants to read."""
+    pcs = [frame.pc for frame in raw]
+    if len(raw) < SHORT or len(set(pcs)) == len(pcs):
+        return []
+    return [s for s in find_repeats(pcs) if s.period * s.rounds >= SHORT]
 
 
 def _parts(raw: list[RawFrame], stretches: list[Stretch]) -> Iterator[_Part]:

@@ -16,6 +16,7 @@ MAX_NOTES = 1 << 12
 PAGE = 4096
 DT_DEBUG = 21
 DELETED = " (deleted)"
+"""What the kernel puts behind the path of a file that was removed, or replaced, while in use."""
 
 
 class MappedModule(msgspec.Struct, frozen=True, kw_only=True):

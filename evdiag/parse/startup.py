@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from evdiag.model.core import CoreFacts, ModuleIdentity, StartupFacts
 from evdiag.parse.memory import Memory
+from evdiag.parse.modules import DELETED
 
 AT_PHDR, AT_ENTRY, AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR = 3, 9, 25, 31, 33
 
@@ -98,7 +99,7 @@ def executable_path(facts: CoreFacts, memory: Memory) -> str | None:
         if address:
             for file in facts.files:
                 if file.start <= address < file.end:
-                    return file.path
+                    return file.path.removesuffix(DELETED)
     name_at = facts.auxv.get(AT_EXECFN)
     return memory.string(name_at) if name_at else None
 

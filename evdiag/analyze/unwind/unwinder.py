@@ -32,6 +32,8 @@ USER_BITS_AARCH64 = (1 << 48) - 1
 NEAR = 512
 """Bytes around the pc within which a link register points into the running function itself."""
 
+UNCHANGED: Rule = (SAME, 0, 0)
+
 Registers = list[int | None]
 
 
@@ -74,6 +76,10 @@ class Unwinder:
         self.space, self.memory = space, space.memory
         self.machine = space.facts.machine
         self.signal_frame = SIGNAL_FRAMES.get(self.machine.name)
+        # asked for at every frame, so kept at hand
+        self._mask, self._sp, self._lr = self.machine.mask, self.machine.sp, self.machine.lr
+        self._unaligned = 3 if self.machine.name == "aarch64" else 0
+        """Bits that are never set in a return address."""
         self._left = total
 
     def unwind(self, thread: ThreadState, limit: int = MAX_FRAMES) -> RawStack:
@@ -119,26 +125,27 @@ class Unwinder:
         lookup = pc if exact else pc - 1
         image, vaddr = self.space.locate(lookup)
         row = self.row(image, vaddr)
-        if row is None and not exact:
+        if row is not None:
+            if row.signal_frame:
+                # libc begins the description of its trampoline one byte early
+                return RawFrame(pc, pc, image, vaddr + pc - lookup, trust, True), row
+        elif not exact:
             # a trampoline is entered at its first instruction, not behind a call
             image2, vaddr2 = self.space.locate(pc)
             row2 = self.row(image2, vaddr2)
             if row2 is not None and row2.signal_frame:
                 return RawFrame(pc, pc, image2, vaddr2, trust, True), row2
-        signal = row is not None and row.signal_frame
-        if signal:
-            # libc begins the description of its trampoline one byte early
-            vaddr, lookup = vaddr + pc - lookup, pc
-        return RawFrame(pc, lookup, image, vaddr, trust, signal), row
+        return RawFrame(pc, lookup, image, vaddr, trust, False), row
 
     def row(self, image: Image | None, vaddr: int) -> Row | None:
         """The unwind row for an address, kept with the image for other threads and cores."""
         if image is None or not self.machine.unwinds:
             return None
-        rows = image.rows
-        if vaddr not in rows:
-            rows[vaddr] = self._without_vectors(_find_row(image, vaddr))
-        return rows[vaddr]
+        try:
+            return image.rows[vaddr]
+        except KeyError:
+            row = image.rows[vaddr] = self._without_vectors(_find_row(image, vaddr))
+            return row
 
     def _without_vectors(self, row: Row | None) -> Row | None:
         """Forget rules for registers that a core does not have among the integer ones."""
@@ -157,13 +164,14 @@ class Unwinder:
         `innermost`: nothing was called yet from here, as in frame 0 and under a signal handler.
         """
         kernel = self.signal_frame
-        # aarch64: by CFI or frame pointer one would get the *caller* of the interrupted function
-        by_code = kernel and (row is None or self.machine.lr is not None)
+        # aarch64: CFI would give the *caller* of the interrupted function; but behind a frame
+        # record nobody knows where the stack pointer was
+        by_code = row is None if self._lr is None else frame.trust != "frame_pointer"
         try:
-            if kernel and by_code and self.memory.read(frame.pc, len(kernel.code)) == kernel.code:
+            if by_code and kernel and self.memory.read(frame.pc, len(kernel.code)) == kernel.code:
                 return self._leave_signal_frame(kernel, registers), None
             if row is not None:
-                return self._follow(row, registers), None
+                return self._follow(row, registers, innermost=innermost), None
         except DAMAGED:
             return None, "the unwind information or the stack memory is damaged or missing"
         return self._guess(frame.pc, registers, innermost=innermost)
@@ -182,35 +190,33 @@ class Unwinder:
             raise ValueError("the saved registers are not in the core")
         return Step(caller, pc, caller[self.machine.sp], "signal_frame")
 
-    def _follow(self, row: Row, registers: Registers) -> Step:
+    def _follow(self, row: Row, registers: Registers, *, innermost: bool) -> Step:
         """Apply a row of the unwind table. Raises one of DAMAGED."""
-        machine, word = self.machine, self.memory.word
-        cfa = self._cfa(row, registers)
-        caller = list(registers)
-        caller[machine.sp] = cfa
+        word, mask = self.memory.word, self._mask
+        # after a call the link register says where this very function goes on
+        spent = self._lr is not None and not innermost
+        if spent and row.rules.get(row.return_register, UNCHANGED)[0] == SAME:
+            raise ValueError("the return address was not saved")
+        register, offset, end = row.cfa
+        if register == EXPRESSION_CFA:
+            cfa = self._evaluate(row, registers, offset, end)
+        else:
+            cfa = (_known(registers[register]) + offset) & mask
+        caller = registers.copy()
+        caller[self._sp] = cfa
         for number, rule in row.rules.items():
-            kind = rule[0]
-            if kind == OFFSET:
-                caller[number] = word((cfa + rule[1]) & machine.mask)
-            elif kind != SAME:
-                caller[number] = self._value(kind, rule, row, registers, cfa)
+            if rule[0] == OFFSET:
+                caller[number] = word((cfa + rule[1]) & mask)
+            elif rule[0] != SAME:
+                caller[number] = self._value(rule[0], rule, row, registers, cfa)
         pc = caller[row.return_register]
         if pc is None:
             if row.rules[row.return_register][0] == UNDEFINED:
                 return Step(caller, 0, cfa, "cfi")  # how CFI marks the outermost function
             raise ValueError("the return address is not in the core")
-        if machine.lr is not None:
+        if self._lr is not None:
             pc = self._without_signature(pc)
         return Step(caller, pc, cfa, "cfi")
-
-    def _cfa(self, row: Row, registers: Registers) -> int:
-        register, offset, end = row.cfa
-        if register == EXPRESSION_CFA:
-            return self._evaluate(row, registers, offset, end)
-        base = registers[register]
-        if base is None:
-            raise ValueError("the frame's base register is not known")
-        return (base + offset) & self.machine.mask
 
     def _evaluate(
         self, row: Row, registers: Registers, at: int, end: int, initial: int | None = None
@@ -318,14 +324,20 @@ class Unwinder:
         previous: tuple[int | None, int | None],
     ) -> str | None:
         """Why a step cannot be right, if it cannot."""
-        sp = registers[self.machine.sp]
-        if self.machine.name == "aarch64" and (step.pc or 0) & 3:
+        sp = registers[self._sp]
+        if step.pc & self._unaligned:
             return "the return address is not aligned: the stack is overwritten"
         if (step.pc, step.cfa) == previous:
             return "the stack repeats itself: it is overwritten"
         if not frame.signal and sp is not None and step.cfa is not None and step.cfa < sp:
             return "the stack goes backwards: it is overwritten"
         return None
+
+
+def _known(value: int | None) -> int:
+    if value is None:
+        raise ValueError("the frame's base register is not known")
+    return value
 
 
 def _find_row(image: Image, vaddr: int) -> Row | None:
