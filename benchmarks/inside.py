@@ -36,8 +36,10 @@ FURTHER_CORE: Final = (
     TIMING
     + """
 from pathlib import Path
+from evdiag.__main__ import collect_rarely
 from evdiag.engine import Engine, Options
 
+collect_rarely()
 engine = Engine(Options())
 
 def stacks(core):
@@ -57,6 +59,7 @@ from pathlib import Path
 from evdiag.adapters.files import open_core
 from evdiag.parse.elfcore import read_core
 from evdiag.parse.memory import Memory
+from evdiag.parse.modules import mapped_modules
 from evdiag.parse.startup import executable_path, read_startup
 
 def facts(core):
@@ -65,6 +68,7 @@ def facts(core):
     memory = Memory(data, found)
     read_startup(found, memory)
     executable_path(found, memory)
+    mapped_modules(found.files, memory)
     return found
 
 core, repeats = sys.argv[1], int(sys.argv[2])

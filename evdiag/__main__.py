@@ -6,10 +6,14 @@ import os
 import sys
 
 
+def collect_rarely() -> None:
+    """Look for garbage a hundredth as often: a run makes many objects, and few are garbage."""
+    gc.set_threshold(70_000, 10, 10)
+
+
 def run() -> None:
     """Start evdiag with the process's arguments and exit with its code."""
-    # Few objects of a run are garbage, but many are made: look for cycles a hundredth as often.
-    gc.set_threshold(70_000, 10, 10)
+    collect_rarely()
     from evdiag.cli import main  # noqa: PLC0415 - after the line above: imports make most of them
 
     code = main(sys.argv[1:])

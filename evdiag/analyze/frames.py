@@ -1,6 +1,7 @@
 """Which frames are the application's own, and which one to look at first."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from evdiag.model.report import Frame
 
@@ -16,6 +17,7 @@ SYSTEM_SOURCES = ("/usr/include/", "/include/c++/", "/usr/lib/gcc/")
 """Headers whose inlined functions are not the application's own code."""
 
 
+@lru_cache(maxsize=4096)
 def is_in_app(module: str | None, file: str | None) -> bool:
     """Whether a frame is the application's own code, by its module and its source file.
 

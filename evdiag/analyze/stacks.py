@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from evdiag.analyze.fold import Stretch, find_repeats
+from evdiag.analyze.fold import MIN_ROUNDS, Stretch, find_repeats
 from evdiag.analyze.frames import is_in_app
 from evdiag.analyze.space import AddressSpace
 from evdiag.analyze.unwind import RawFrame, RawStack
@@ -39,8 +39,7 @@ class FrameNamer:
 
     def __init__(self, space: AddressSpace, lookup: Lookup) -> None:
         self.space, self.lookup = space, lookup
-        self._in_app: dict[tuple[str | None, str | None], bool] = {}
-        self._spots: dict[int, _Spot] = {}
+        self._spots: dict[tuple[int, int], _Spot] = {}
 
     def thread(self, number: int, lwp: int, stack: RawStack, *, crashed: bool) -> Thread:
         """One thread of the report."""
@@ -71,9 +70,10 @@ class FrameNamer:
 
     def _name(self, raw: RawFrame, level: int) -> list[Frame]:
         """A physical frame, and before it the calls that were inlined into it."""
-        spot = self._spots.get(raw.lookup)
+        key = (raw.pc, raw.lookup)
+        spot = self._spots.get(key)
         if spot is None:
-            spot = self._spots[raw.lookup] = self._spot(raw)
+            spot = self._spots[key] = self._spot(raw)
         last = len(spot.places) - 1
         pc, trust = Address(raw.pc), raw.trust
         return [
@@ -94,10 +94,13 @@ class FrameNamer:
         ]
 
     def _spot(self, raw: RawFrame) -> _Spot:
-        """What is at an address; many threads wait at the same one."""
+        """What is at an address; many threads wait at the same one.
+
+        Frame 0 and a caller may be looked up at the same address and still differ in their pc.
+        """
         path, build_id, offset = self._module(raw)
         places = self.lookup(raw.image, raw.vaddr) if raw.image is not None else ()
-        marked = tuple((place, self._is_in_app(path, place.file)) for place in places or UNKNOWN)
+        marked = tuple((place, is_in_app(path, place.file)) for place in places or UNKNOWN)
         return _Spot(path, build_id, offset, marked)
 
     def _module(self, raw: RawFrame) -> tuple[str | None, str | None, Address | None]:
@@ -110,13 +113,6 @@ class FrameNamer:
         if module is None:
             return None, None, None
         return module.path, module.build_id, Address(raw.pc - module.start)
-
-    def _is_in_app(self, module: str | None, file: str | None) -> bool:
-        key = (module, file)
-        known = self._in_app.get(key)
-        if known is None:
-            known = self._in_app[key] = is_in_app(module, file)
-        return known
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -131,8 +127,8 @@ class _Part(msgspec.Struct, frozen=True):
 def _worth_folding(raw: list[RawFrame]) -> list[Stretch]:
     """The recursions that take more room than a person wants to read."""
     pcs = [frame.pc for frame in raw]
-    if len(raw) < SHORT or len(set(pcs)) == len(pcs):
-        return []
+    if len(pcs) - len(set(pcs)) < SHORT - SHORT // MIN_ROUNDS:
+        return []  # too few frames come again for any such recursion
     return [s for s in find_repeats(pcs) if s.period * s.rounds >= SHORT]
 
 

@@ -81,6 +81,23 @@ def test_callers_show_their_return_address_and_are_named_by_their_call() -> None
     assert namer.asked == [0xFF]
 
 
+def test_a_pc_and_a_return_address_behind_it_keep_their_offsets() -> None:
+    # both are looked up at the same address: frame 0 at its pc, the caller within its call
+    namer = Namer({0x10: [place("f()")]})
+    frames = namer.thread([namer.raw(0x10, exact=True), namer.raw(0x11)]).frames
+    assert [(f.function, f.offset) for f in frames] == [
+        ("f()", w.CODE + 0x10),
+        ("f()", w.CODE + 0x11),
+    ]
+
+
+def test_places_are_looked_up_once_for_all_threads() -> None:
+    namer = Namer()
+    for _ in range(3):
+        namer.thread([namer.raw(0x10), namer.raw(0x20)])
+    assert namer.asked == [0xF, 0x1F]
+
+
 def test_inlined_calls_come_before_the_function_they_are_in() -> None:
     inner = place("std::function::operator()", 591, "/usr/include/c++/12/bits/std_function.h")
     namer = Namer(
