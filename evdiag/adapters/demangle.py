@@ -1,19 +1,23 @@
-"""Readable C++ names: the C++ run-time library's own demangler, by ctypes.
+"""Readable C++ names: the C++ run-time library's own demangler, by ctypes, else our own.
 
-`symbolic` gives mangled names. A machine without a C++ run-time library keeps them mangled.
+`symbolic` gives mangled names. The demangler of GNU's library gives up on some of them (lambdas
+in template arguments), and a machine may have no C++ run-time library: then names come without
+parameters and template arguments, from `parse/mangled.py`.
 """
 
 import ctypes
 import re
 from collections.abc import Callable
 
+from evdiag.parse.mangled import readable_name
+
 LIBRARIES = ("libstdc++.so.6", "libc++abi.so.1", "libc++abi.dylib", "libc++.1.dylib")
 
 MAX_MANGLED = 8192
 """Longer names stay as they are: demangling can grow a name exponentially."""
 
-_MOVED = re.compile(r"(\.(cold|part|isra|constprop|lto_priv|localalias)(\.\d+)?)+$")
-"""Suffixes of parts that the compiler split off or copied; a debugger shows the function's name."""
+_MOVED = re.compile(r"((\.(cold|part|isra|constprop|lto_priv|localalias)|_alias_\d+)(\.\d+)?)+$")
+"""Suffixes of parts that the compiler split off or copied, and of libc's aliases."""
 
 Demangle = Callable[[bytes], bytes | None]
 
@@ -65,8 +69,10 @@ class Demangler:
 
     def _readable(self, name: str) -> str:
         plain = _MOVED.sub("", name.split(" [clone ", 1)[0])
-        if plain.startswith("_Z") and self._demangle and len(plain) <= MAX_MANGLED:
+        if not plain.startswith("_Z"):
+            return plain
+        if self._demangle and len(plain) <= MAX_MANGLED:
             result = self._demangle(plain.encode("utf-8", "replace"))
             if result is not None:
                 return result.decode("utf-8", "replace").split(" [clone ", 1)[0]
-        return plain
+        return readable_name(plain) or plain
