@@ -193,8 +193,8 @@ class Unwinder:
     def _follow(self, row: Row, registers: Registers, *, innermost: bool) -> Step:
         """Apply a row of the unwind table. Raises one of DAMAGED."""
         word, mask = self.memory.word, self._mask
-        # after a call the link register says where this very function goes on
-        spent = self._lr is not None and not innermost
+        # after a call the link register says where this very function goes on, as the pc always does
+        spent = self._lr is None or not innermost
         if spent and row.rules.get(row.return_register, UNCHANGED)[0] == SAME:
             raise ValueError("the return address was not saved")
         register, offset, end = row.cfa
