@@ -21,7 +21,7 @@ UNEXPLAINED = "unexplained"
 ALIAS = "another name of the same libc function"
 LIMIT = "gdb was stopped at its limit"
 
-THREAD_STARTS = ("_start", "clone", "clone3", "__clone3", "thread_start")
+THREAD_STARTS = ("start", "clone", "clone3", "thread_start")
 
 
 @dataclass(slots=True)
@@ -107,8 +107,9 @@ def _explain_thread(ours: Thread, our_pcs: list[int], their_pcs: list[int]) -> s
         return "gdb goes on through an overwritten stack"
     if len(their_pcs) >= FRAME_LIMIT - 1 and our_pcs[: len(their_pcs)] == their_pcs:
         return LIMIT
-    last = ours.frames[-1].function or ""
-    if ours.ended is None and last.lstrip("_") in {s.lstrip("_") for s in THREAD_STARTS}:
+    last = ours.frames[-1]  # without libc's symbols the start of a thread has no name
+    begins = last.function is None or last.function.lstrip("_") in THREAD_STARTS
+    if ours.ended is None and begins:
         known = {pc & ~0xFFFFFFF for pc in our_pcs}
         if any(pc & ~0xFFFFFFF not in known for pc in their_pcs) or len(their_pcs) == 1:
             return "gdb guesses where only frame pointers lead on"
