@@ -102,5 +102,5 @@ def test_very_long_hostile_arguments(crash: Crash, tmp_path: Path) -> None:
         text = listed.load().render(report)
         assert len(text) < 500_000
         assert not set(text) & {"\x1b", "\x07"}
-        assert "more characters" in text
+    assert "more characters" in FORMATS["json"].load().render(report)
     assert len(FORMATS["markdown"].load().render(report).encode()) <= 65_536

@@ -323,6 +323,15 @@ def test_a_stack_that_repeats_itself() -> None:
     assert stack.ended == "the stack repeats itself: it is overwritten"
 
 
+def test_a_function_without_a_rule_for_its_return_address() -> None:
+    # else it would be its own caller, again and again
+    stack = Scene(
+        entries=(w.Cie(program=w.def_cfa(7, 16)), function(0)),
+        registers={"rip": CODE, "rsp": STACK},
+    ).walk()
+    assert (found(stack), stack.ended) == ([(0, "context")], DAMAGED)
+
+
 @pytest.mark.parametrize("rule", [b"", b"\x08\x1e"], ids=["no rule", "same value"])
 def test_a_function_of_aarch64_that_has_not_saved_where_it_returns_to(rule: bytes) -> None:
     # its link register holds its own return address from the call it made: that has no end
@@ -623,6 +632,13 @@ def test_a_signal_frame_whose_registers_were_not_dumped() -> None:
 def test_a_signal_frame_that_leads_to_itself() -> None:
     stack = handled(None, interrupted(CODE + 0x500, STACK + 0x100), {0x500: RESTORE_X86}).walk()
     assert [pc for pc, _ in found(stack)] == [0x10, 0x500]
+    assert stack.ended == "the stack repeats itself: it is overwritten"
+
+
+def test_signal_frames_that_lead_in_circles() -> None:
+    # GIVEN an overwritten ucontext: what was interrupted is the handler that is running
+    stack = handled(TRAMPOLINE, interrupted(CODE + 0x10, STACK + 0xF8)).walk()
+    assert [pc for pc, _ in found(stack)] == [0x10, 0x500, 0x10, 0x500]
     assert stack.ended == "the stack repeats itself: it is overwritten"
 
 

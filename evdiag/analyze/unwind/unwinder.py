@@ -29,6 +29,7 @@ MAX_TOTAL = 1_000_000
 """Frames of all threads of a core together; every thread has its first one beyond that."""
 
 USER_BITS_AARCH64 = (1 << 48) - 1
+REPEATS = "the stack repeats itself: it is overwritten"
 NEAR = 512
 """Bytes around the pc within which a link register points into the running function itself."""
 
@@ -94,6 +95,7 @@ class Unwinder:
         pc, exact, trust = thread.registers[machine.pc], True, "context"
         frames: list[RawFrame] = []
         previous: tuple[int | None, int | None] = (None, None)
+        interrupted: set[tuple[int, int | None]] = set()
         while True:
             frame, row = self._frame(pc, exact, trust)
             frames.append(frame)
@@ -108,9 +110,12 @@ class Unwinder:
             if not step.pc and not frame.signal:  # a signal may well interrupt a call of null
                 return RawStack(frames, None)
             problem = self._implausible(step, frame, registers, previous)
+            previous = (step.pc, step.cfa)
+            if frame.signal:  # the one step that may lead down the stack, and so in circles
+                problem = REPEATS if previous in interrupted else problem
+                interrupted.add(previous)
             if problem:
                 return RawStack(frames, problem)
-            previous = (step.pc, step.cfa)
             registers, pc, trust, exact = step.registers, step.pc, step.trust, frame.signal
 
     def _start(self, thread: ThreadState) -> Registers:
@@ -193,7 +198,7 @@ class Unwinder:
     def _follow(self, row: Row, registers: Registers, *, innermost: bool) -> Step:
         """Apply a row of the unwind table. Raises one of DAMAGED."""
         word, mask = self.memory.word, self._mask
-        # after a call the link register says where this very function goes on, as the pc always does
+        # after a call the link register says where this very function goes on; the pc always does
         spent = self._lr is None or not innermost
         if spent and row.rules.get(row.return_register, UNCHANGED)[0] == SAME:
             raise ValueError("the return address was not saved")
@@ -328,7 +333,7 @@ class Unwinder:
         if step.pc & self._unaligned:
             return "the return address is not aligned: the stack is overwritten"
         if (step.pc, step.cfa) == previous:
-            return "the stack repeats itself: it is overwritten"
+            return REPEATS
         if not frame.signal and sp is not None and step.cfa is not None and step.cfa < sp:
             return "the stack goes backwards: it is overwritten"
         return None
