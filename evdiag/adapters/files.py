@@ -14,6 +14,12 @@ from evdiag.parse.elf import Data
 NEW = ".new"
 """Suffix of files that are being written."""
 
+SOURCES = frozenset(
+    ".c .cc .cpp .cxx .c++ .h .hh .hpp .hxx .inl .ipp .tcc .tpp .ixx .cppm .cu .s .asm "
+    ".rs .go .d .zig .f .f90 .m .mm .adb .ads .pas .y .l .yy .ll .moc".split()
+)
+MAX_SOURCE = 1 << 24
+
 
 def map_file(path: Path) -> Data:
     """Map a file for reading. An empty one gives empty bytes. Raises OSError."""
@@ -65,31 +71,38 @@ def write_text(path: Path, text: str) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file by new content in one step, mode 0600. Raises OSError."""
-    temporary, file = create_beside(path)
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a new file that takes the place of `path` once it is whole, mode 0600. Raises OSError.
+
+    The standard library's tempfile would do, but importing it costs 4 ms at every start.
+    """
+    temporary = path.with_name(f".{path.name[:80]}.{os.getpid()}.{time.monotonic_ns()}{NEW}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with file:
-            file.write(content)
+        with os.fdopen(fd, "wb") as file:
+            yield file
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def create_beside(path: Path) -> tuple[Path, BinaryIO]:
-    """Create a file that will replace `path`, mode 0600, unlike that of any other process.
-
-    The standard library's tempfile would do, but importing it costs 4 ms at every start.
-    """
-    temporary = path.with_name(f".{path.name[:80]}.{os.getpid()}.{time.monotonic_ns()}{NEW}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    return temporary, os.fdopen(fd, "wb")
-
-
 def source_lines(path: Path, number: int, around: int) -> list[tuple[int, str]]:
-    """The lines around a line of a source file; empty if the file is not there."""
+    """The lines around a line of a source file; empty if the file is not there.
+
+    The name comes out of a program that may be hostile: it must not make a report show other
+    files than sources.
+    """
     found: list[tuple[int, str]] = []
+    if path.suffix.lower() not in SOURCES:
+        return found
     try:
-        if not path.is_file():
+        if not path.is_file() or path.stat().st_size > MAX_SOURCE:
             return []
         with path.open("rb") as file:
             for i, raw in enumerate(file, 1):

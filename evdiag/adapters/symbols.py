@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from evdiag.adapters.demangle import Demangler, load_demangler
-from evdiag.adapters.files import NEW, create_beside
+from evdiag.adapters.files import NEW, replacing
 from evdiag.model.core import Place
 from evdiag.model.report import SoftError
 from evdiag.parse.image import Image
@@ -160,14 +160,8 @@ class SymbolStore:
     def _keep(self, cache: SymbolCache, name: Path) -> None:
         """Write a symcache in one step, so that another process never sees half of one."""
         self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary, file = create_beside(name)
-        try:
-            with file:
-                cache.dump_into(file)
-            temporary.replace(name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing(name) as file:
+            cache.dump_into(file)
         make_room(self.cache, MAX_CACHE_BYTES, keep=name)
 
 
