@@ -15,9 +15,13 @@ NEW = ".new"
 """Suffix of files that are being written."""
 
 SOURCES = frozenset(
-    ".c .cc .cpp .cxx .c++ .h .hh .hpp .hxx .inl .ipp .tcc .tpp .ixx .cppm .cu .s .asm "
-    ".rs .go .d .zig .f .f90 .m .mm .adb .ads .pas .y .l .yy .ll .moc".split()
+    (
+        *(".c", ".cc", ".cpp", ".cxx", ".c++", ".h", ".hh", ".hpp", ".hxx", ".inl", ".ipp"),
+        *(".tcc", ".tpp", ".ixx", ".cppm", ".s", ".asm", ".rs", ".go", ".d", ".zig", ".m", ".mm"),
+        *(".f", ".f90", ".adb", ".ads", ".pas", ".y", ".l", ".yy", ".ll"),
+    )
 )
+"""Suffixes of files whose lines a report may show."""
 MAX_SOURCE = 1 << 24
 
 
