@@ -16,6 +16,7 @@ from evdiag.adapters.images import Images, ModuleState, Search
 from evdiag.adapters.symbols import Progress, SymbolStore
 from evdiag.analyze import assemble
 from evdiag.analyze.causes import explain
+from evdiag.analyze.disassembly import around
 from evdiag.analyze.evidence import crash_facts
 from evdiag.analyze.frames import crash_frame
 from evdiag.analyze.space import AddressSpace
@@ -97,6 +98,7 @@ class _Analysis:
         crashed = threads[0]
         evidence = crash_facts(space, facts.threads[0], crashed)
         cause = explain(evidence)
+        disassembly = around(space, evidence)
         threads[0] = self._with_source(crashed)
         self._lap("verdict")
         self._open_remaining(space)
@@ -116,6 +118,7 @@ class _Analysis:
                 threads=group_threads(threads),
                 crash=evidence,
                 cause=cause,
+                disassembly=disassembly,
                 modules=self.modules,
                 symbols={path: state.symbols for path, state in self.states.items()},
                 soft_errors=self._soft_errors(threads),

@@ -13,6 +13,7 @@ from evdiag.model.report import (
     Address,
     CoreFile,
     Frame,
+    Instruction,
     Module,
     Process,
     Provenance,
@@ -47,6 +48,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     threads: tuple[Thread, ...]
     crash: CrashFacts
     cause: tuple[str, Cause]
+    disassembly: tuple[Instruction, ...] = ()
     modules: tuple[MappedModule, ...]
     symbols: Mapping[str, str]
     soft_errors: tuple[SoftError, ...]
@@ -76,6 +78,7 @@ def report(found: Found) -> Report:
         process=_process(found),
         threads=found.threads,
         modules=tuple(_module(m, found.symbols) for m in found.modules),
+        disassembly=found.disassembly,
         registers={name: Address(value) for name, value in found.crash.registers.items()},
         core=CoreFile(
             path=found.path,

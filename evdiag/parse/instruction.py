@@ -30,6 +30,12 @@ class Disassembler(Protocol):
         """Cut bytes into instructions, up to the first that is none."""
         ...
 
+    def disasm_lite(
+        self, code: bytes, offset: int, count: int
+    ) -> Iterator[tuple[int, int, str, str]]:
+        """The same, without operands: (address, size, mnemonic, operands as text)."""
+        ...
+
 
 def decode(
     machine: Machine,
@@ -55,8 +61,8 @@ def disassemble(
     """Disassemble up to `limit` instructions: (address, text); bytes that are none end the list."""
     if limit < 1:  # capstone reads 0 as "all"
         return ()
-    found = _engine(machine.name, thumb).disasm(code, address, limit)
-    return tuple((i.address, f"{i.mnemonic} {i.op_str}".rstrip()) for i in found)
+    found = _engine(machine.name, thumb).disasm_lite(code, address, limit)
+    return tuple((at, f"{mnemonic} {operands}".rstrip()) for at, _, mnemonic, operands in found)
 
 
 @lru_cache

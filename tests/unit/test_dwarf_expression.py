@@ -75,6 +75,8 @@ def test_registers_that_are_not_known() -> None:
         value("7200")
     with pytest.raises(MissingValue, match="register 2 is not known"):
         value("920200")
+    with pytest.raises(MissingValue, match="register 31 is not known"):
+        value("8f00")
     with pytest.raises(IndexError):
         value("92ff0100")
 
@@ -137,6 +139,7 @@ def test_the_stack(code: str, expected: int) -> None:
         ("25", -1, 60, 15),  # shr
         ("25", -1, 64, 0),
         ("26", -16, 2, -4),  # shra
+        ("26", -16, 0, -16),
         ("26", -16, 64, -1),
         ("26", -16, 256, -1),
         ("26", 16, -1, 0),
@@ -214,6 +217,7 @@ def test_the_expression_of_a_procedure_linkage_table() -> None:
         "31301b",  # division by zero
         "31301d",
         "ff",  # unknown operations
+        "9000",
         "31323398",
         "0e01",  # cut operands: the bytes behind are not enough
         "10ffffffffffffffffffffffff",

@@ -218,6 +218,14 @@ def test_debug_frame_with_several_common_entries() -> None:
     assert registers == [1, 2, 1]
 
 
+def test_return_registers_have_one_byte_in_version_1() -> None:
+    table = scanned(w.Cie(version=1, return_register=200), w.Fde())
+    assert table is not None
+    found = table.find(CODE)
+    assert found is not None
+    assert found.cie.return_register == 200
+
+
 def test_large_return_registers_have_two_bytes_from_version_3_on() -> None:
     table = scanned(w.Cie(version=3, return_register=300), w.Fde())
     assert table is not None
@@ -406,7 +414,7 @@ def test_addresses_and_places_of_several_segments() -> None:
     table = FrameTable(b"", 64, segments)
     assert [table.place(a) for a in (0x5000, 0x500F, 0x1001)] == [0x100, 0x10F, 0x201]
     assert [table.vaddr(p) for p in (0x100, 0x20F)] == [0x5000, 0x100F]
-    assert table.vaddr(0x300) == 0x300
+    assert [table.vaddr(p) for p in (0x110, 0xFF, 0x300)] == [0x110, 0xFF, 0x300]
     for address in (0x5010, 0x9000, 0):
         with pytest.raises(ValueError, match="is in no segment"):
             table.place(address)

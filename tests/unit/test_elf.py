@@ -224,6 +224,10 @@ def test_notes_are_padded_to_four_bytes() -> None:
     ]
 
 
+def test_a_note_may_have_neither_owner_nor_contents() -> None:
+    assert list(notes(struct.pack("<III", 0, 0, 7))) == [(7, b"", b"")]
+
+
 def test_notes_end_at_the_first_that_is_cut() -> None:
     blob = w.note(1, b"CORE", b"12345678") + w.note(2, b"CORE", b"12345678")
     assert [kind for kind, _, _ in notes(blob)] == [1, 2]

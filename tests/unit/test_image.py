@@ -157,7 +157,6 @@ def test_the_table_in_eh_frame() -> None:
 
 
 def test_a_static_program_has_eh_frame_without_a_header() -> None:
-    data = w.image(entries=FUNCTION, header=False, base=0x400000, build_id=None)
     entries = (w.Cie(), w.Fde(start=0x400000 + w.CODE, size=0x40))
     data = w.image(entries=entries, header=False, base=0x400000)
     (table,) = Image("/static", data).tables

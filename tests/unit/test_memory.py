@@ -65,7 +65,8 @@ def test_a_word_that_is_not_whole_is_none() -> None:
 
 
 def test_reading_ends_with_what_was_dumped() -> None:
-    memory = memory_of(DATA)
+    # GIVEN another mapping, whose bytes come next in the file
+    memory = memory_of(DATA, w.Piece(start=0x7000, data=b"next" * 100))
     assert memory.read(0x3000, 8) == w.words(0x1122334455667788)
     assert memory.read(0x3018, 100) == w.words(4)
     assert memory.read(0x3020, 100) == b""

@@ -265,6 +265,19 @@ def test_nothing_is_left_out_twice() -> None:
     assert thread.frames[-1].level == len(offsets) - 1
 
 
+def test_a_recursion_in_the_middle_is_left_out_with_all_its_rounds() -> None:
+    offsets = [*distinct(1500), *distinct(30, 5000) * 100, *distinct(150, 3000)]
+    thread = thread_of(offsets)
+    assert thread.omitted == 3000 + 50
+    assert thread.folds == ()
+    assert thread.frames[-1].level == len(offsets) - 1
+
+
+@pytest.mark.parametrize(("count", "shown"), [(15, 15), (16, 1)])
+def test_sixteen_frames_are_worth_folding(count: int, shown: int) -> None:
+    assert len(thread_of([0x10] * count).frames) == shown
+
+
 @pytest.mark.parametrize("count", [1600, 1601, 1700, 5000])
 def test_what_is_shown_and_what_is_left_out_make_the_whole(count: int) -> None:
     thread = thread_of([o & 0x1FFF for o in distinct(count)])

@@ -120,6 +120,17 @@ def test_the_last_copy_of_the_auxiliary_vector_counts() -> None:
     assert startup_of(dump_of(copied)).argv == ("a", "b")
 
 
+@pytest.mark.parametrize("environment", [[b"A=1"], [b"A=1", b"B=2"]], ids=["even", "odd"])
+def test_the_random_bytes_alone_lead_there(environment: list[bytes]) -> None:
+    # the kernel leaves a gap below them, or none
+    stack = w.initial_stack([b"a", b"b"], environment, auxv=ENTRY)
+    name = struct.pack("<QQ", 31, stack.auxv[31])
+    data = stack.piece.data.replace(name, struct.pack("<QQ", 98, 7))
+    auxv = {(98 if tag == 31 else tag): (7 if tag == 31 else v) for tag, v in stack.auxv.items()}
+    dump = w.core(memory=[w.Piece(start=stack.piece.start, data=data)], auxv=auxv)
+    assert startup_of(dump).argv == ("a", "b")
+
+
 def test_without_the_random_bytes_the_name_of_the_program_leads_there() -> None:
     stack = w.initial_stack([b"a", b"b"], [b"A=1"], auxv=ENTRY)
     at = stack.auxv[25]
@@ -192,6 +203,14 @@ def test_the_executable_holds_the_entry_point() -> None:
     assert path_of(w.core(files=FILES, auxv={9: 0x401000})) == "/opt/everest/bin/module"
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [(0x400000, FILES[0].path), (0x401FFF, FILES[0].path), (0x402000, None), (0x3FFFFF, None)],
+)
+def test_where_the_executable_begins_and_ends(entry: int, expected: str | None) -> None:
+    assert path_of(w.core(files=FILES, auxv={9: entry})) == expected
+
+
 def test_the_executable_holds_the_program_headers() -> None:
     # the entry point lies in the dynamic linker if that was called as a program
     dump = w.core(files=FILES, auxv={9: 0x9999, 3: 0x400040})
@@ -244,6 +263,7 @@ def test_the_executable_may_be_unknown(auxv: dict[int, int]) -> None:
         ),
         (("node", "index.js"), {"EV_MODULE": "car"}, None, ("car", None)),
         (("python3", "/opt/modules/x.py"), {"EV_MODULE": "car"}, None, ("car", None)),
+        (("python3", "modules/x.py"), {"EV_MODULE": "car"}, None, ("car", None)),
         (("python3",), {"EV_MODULE": ""}, None, None),
         (
             ("/opt/modules/EvseManager/EvseManager", "--module", "evse_1"),

@@ -440,6 +440,34 @@ def test_a_chain_of_frame_pointers() -> None:
     assert stack.ended == NO_INFORMATION
 
 
+def test_a_frame_pointer_tells_where_the_stack_of_the_caller_is() -> None:
+    # GIVEN function 0 without unwind information, and a caller that counts from its stack pointer
+    stack = Scene(
+        entries=(w.Cie(), function(1, w.def_cfa(7, 8)), function(2, OUTERMOST)),
+        registers={"rip": CODE + 0x10, "rsp": STACK + 0x20, "rbp": STACK + 0x20},
+        stack={0x20: 7, 0x28: CODE + 0x120, 0x30: CODE + 0x220},
+    ).walk()
+    assert found(stack) == [(0x10, "context"), (0x120, "frame_pointer"), (0x220, "cfi")]
+
+
+@pytest.mark.parametrize("skew", range(1, 8))
+def test_a_frame_pointer_that_is_not_aligned(skew: int) -> None:
+    stack = Scene(
+        registers={"rip": CODE + 0x10, "rsp": STACK, "rbp": STACK + 0x20 + skew},
+        stack={0x28 + skew: CODE + 0x120},
+    ).walk()
+    assert (found(stack), stack.ended) == ([(0x10, "context")], NO_INFORMATION)
+
+
+def test_the_first_register_of_the_kernels_order() -> None:
+    # r15 has index 0 in user_regs_struct
+    stack = Scene(
+        entries=(w.Cie(), function(0, b"\x09\x10\x0f"), function(1, OUTERMOST)),
+        registers={"rip": CODE, "rsp": STACK, "r15": CODE + 0x120},
+    ).walk()
+    assert found(stack) == [(0, "context"), (0x120, "cfi")]
+
+
 @pytest.mark.parametrize(
     ("rbp", "back"),
     [
