@@ -185,7 +185,7 @@ def soft_errors(
         found.append(
             SoftError(
                 stage="modules",
-                message=f"{rest} more mapped files are missing here or are of another build",
+                message=f"mapped files that are missing here or of another build, besides: {rest}",
                 effect="none for the stacks of this report, if not said otherwise",
             )
         )

@@ -1,7 +1,5 @@
 """One ELF image (executable, shared library, vDSO, debug file) as the unwinder needs it."""
 
-from bisect import bisect_right
-
 import msgspec
 
 from evdiag.parse.dwarf.rows import Row
@@ -46,7 +44,6 @@ class Image:
         self.header = read_header(data)
         self.segments = read_segments(data, self.header)[:MAX_SEGMENTS]
         self.loads = sorted((s for s in self.segments if s.type == PT_LOAD), key=lambda s: s.vaddr)
-        self._starts = [s.vaddr for s in self.loads]
         self.base = self.loads[0].vaddr if self.loads else 0
         self.build_id = self._find_build_id()
         self.companion: Image | None = None
@@ -103,15 +100,6 @@ class Image:
     def dynamic(self) -> int | None:
         """Address of the dynamic section."""
         return next((s.vaddr for s in self.segments if s.type == PT_DYNAMIC), None)
-
-    def offset(self, vaddr: int) -> int | None:
-        """Where in the file the byte of an address is."""
-        i = bisect_right(self._starts, vaddr) - 1
-        if i >= 0:
-            s = self.loads[i]
-            if vaddr < s.vaddr + s.file_size:
-                return vaddr - s.vaddr + s.offset
-        return None
 
     def vaddr(self, offset: int) -> int | None:
         """The address of a byte of the file; of an executable segment where two overlap."""

@@ -290,7 +290,7 @@ def test_modules_on_stacks_are_named_and_others_are_counted() -> None:
     problems = {f"/{name}": problem(f"{name} is missing") for name in "abc"}
     assert messages(facts(), problems, {"/b", None}) == [
         "b is missing",
-        "2 more mapped files are missing here or are of another build",
+        "mapped files that are missing here or of another build, besides: 2",
     ]
     assert messages(facts(), {EXECUTABLE: problem("another build")}) == ["another build"]
 
@@ -300,7 +300,7 @@ def test_at_most_five_modules_are_named() -> None:
     found = messages(facts(), problems, set(problems))
     assert found == [
         *(f"{i} is missing" for i in range(5)),
-        "3 more mapped files are missing here or are of another build",
+        "mapped files that are missing here or of another build, besides: 3",
     ]
 
 

@@ -34,22 +34,6 @@ def test_segments_out_of_order_are_sorted() -> None:
     assert image.base == 0x3000
 
 
-def test_the_offset_of_an_address() -> None:
-    data = w.elf(
-        [
-            w.Segment(vaddr=0x1000, offset=0x200, data=b"x" * 0x10),
-            w.Segment(vaddr=0x5000, offset=0x300, data=b"y" * 0x10, memory_size=0x100),
-        ]
-    )
-    image = Image("/a", data)
-    assert image.offset(0x1000) == 0x200
-    assert image.offset(0x100F) == 0x20F
-    assert image.offset(0x500F) == 0x30F
-    assert image.offset(0x0FFF) is None  # below all segments
-    assert image.offset(0x1010) is None  # between two
-    assert image.offset(0x5010) is None  # .bss: in memory, not in the file
-
-
 def test_the_address_of_an_offset() -> None:
     image = Image("/a", w.image(base=0x400000))
     assert image.vaddr(0) == 0x400000

@@ -350,9 +350,9 @@ def test_a_limit_of_frames() -> None:
         stack=dict.fromkeys(range(0, 0x1000, 8), CODE + 0x10),
     )
     stack = scene.walk(limit=10)
-    assert (len(stack.frames), stack.ended) == (10, "stopped after 10 frames")
+    assert (len(stack.frames), stack.ended) == (10, "stopped at the limit of frames: 10")
     stack = scene.walk(limit=0)
-    assert (len(stack.frames), stack.ended) == (1, "stopped after 1 frames")
+    assert (len(stack.frames), stack.ended) == (1, "stopped at the limit of frames: 1")
     stack = scene.walk()
     assert (len(stack.frames), stack.ended) == (513, DAMAGED)
 

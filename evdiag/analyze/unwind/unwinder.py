@@ -100,7 +100,7 @@ class Unwinder:
             frame, row = self._frame(pc, exact, trust)
             frames.append(frame)
             if len(frames) >= limit:
-                return RawStack(frames, f"stopped after {limit} frames")
+                return RawStack(frames, f"stopped at the limit of frames: {limit}")
             step, problem = self._step(frame, row, registers, innermost=exact)
             if step is None:
                 return RawStack(frames, problem)
