@@ -12,7 +12,7 @@ from typing import Protocol
 
 from evdiag.model.crash import InstructionFacts
 from evdiag.model.machine import Machine
-from evdiag.parse import instruction_arm, instruction_x86
+from evdiag.parse import capstone_c, instruction_arm, instruction_x86
 
 THUMB = 1 << 5
 """The T bit of cpsr (Arm ARM, B1.3.3): set while 16-bit Thumb instructions are executed."""
@@ -65,18 +65,27 @@ def disassemble(
     return tuple((at, f"{mnemonic} {operands}".rstrip()) for at, _, mnemonic, operands in found)
 
 
+MODES = {"x86-64": (3, 1 << 3), "i386": (3, 1 << 2), "aarch64": (1, 0), "arm": (0, 0)}
+"""(CS_ARCH_..., CS_MODE_...) of capstone.h."""
+MODE_THUMB = 1 << 4
+
+
 @lru_cache
 def _engine(name: str, thumb: bool) -> Disassembler:
-    # The import costs 20 ms and loads a library of 6 MB: not before an instruction is asked for.
-    import capstone  # noqa: PLC0415 - see above
+    # loads a library of 6 MB: not before an instruction is asked for
+    kind, mode = MODES[name]
+    mode |= MODE_THUMB if thumb else 0
+    library = capstone_c.load()
+    if library is not None:
+        return capstone_c.Engine(library, kind, mode)
+    return _python_engine(kind, mode)
 
-    kind, mode = {
-        "x86-64": (capstone.CS_ARCH_X86, capstone.CS_MODE_64),
-        "i386": (capstone.CS_ARCH_X86, capstone.CS_MODE_32),
-        "aarch64": (capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM),
-        "arm": (capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB if thumb else capstone.CS_MODE_ARM),
-    }[name]
+
+def _python_engine(kind: int, mode: int) -> Disassembler:
+    """capstone through its own Python module."""
+    import capstone  # noqa: PLC0415 - costs 20 ms
+
     engine: Disassembler = capstone.Cs(kind, mode)
     # what arm instructions do is read from their text: it is complete, the details are not
-    engine.detail = kind == capstone.CS_ARCH_X86
+    engine.detail = kind == capstone_c.X86
     return engine
