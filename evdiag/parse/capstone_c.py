@@ -6,11 +6,14 @@ version, or a library in another place, goes through the Python module.
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import TypeVar
 
 from evdiag.parse.instruction_x86 import Decoded, DecodedMemory, DecodedOperand
+
+Taken = TypeVar("Taken")
 
 LIBRARIES = ("libcapstone.so", "libcapstone.so.5", "libcapstone.dylib")
 MAJOR = 5
@@ -137,28 +140,34 @@ class Engine:
 
     def disasm(self, code: bytes, offset: int, count: int) -> Iterator[Decoded]:
         """Cut bytes into instructions, up to the first that is none."""
-        rows = ctypes.POINTER(_Row)()
-        found = self._library.cs_disasm(
-            self._handle, code, len(code), offset, count, ctypes.byref(rows)
-        )
-        made = [Instruction(self, rows[i]) for i in range(found)]
-        if found:
-            self._library.cs_free(rows, found)
-        return iter(made)
+        return iter(self._rows(code, offset, count, lambda row: Instruction(self, row)))
 
     def disasm_lite(
         self, code: bytes, offset: int, count: int
     ) -> Iterator[tuple[int, int, str, str]]:
         """The same, without operands: (address, size, mnemonic, operands as text)."""
-        return (
-            (one.address, one.size, one.mnemonic, one.op_str)
-            for one in self.disasm(code, offset, count)
+        return iter(self._rows(code, offset, count, _plain))
+
+    def _rows(
+        self, code: bytes, offset: int, count: int, take: Callable[[_Row], Taken]
+    ) -> list[Taken]:
+        rows = ctypes.POINTER(_Row)()
+        found = self._library.cs_disasm(
+            self._handle, code, len(code), offset, count, ctypes.byref(rows)
         )
+        taken = [take(rows[i]) for i in range(found)]
+        if found:
+            self._library.cs_free(rows, found)
+        return taken
 
     def register(self, number: int) -> str | None:
         """Name of a register; None for 0."""
         name: bytes | None = self._library.cs_reg_name(self._handle, number) if number else None
         return name.decode("ascii") if name else None
+
+
+def _plain(row: _Row) -> tuple[int, int, str, str]:
+    return row.address, row.size, row.mnemonic.decode(), row.op_str.decode()
 
 
 def load(names: tuple[str, ...] = LIBRARIES) -> ctypes.CDLL | None:

@@ -24,7 +24,8 @@ class Memory:
         self.fallback: Fallback | None = None
         """Asked for what the core does not hold: pages of files are usually not dumped."""
         self.size = facts.machine.word
-        self._word = struct.Struct("<Q" if self.size == 8 else "<I").unpack_from
+        layout = struct.Struct("<Q" if self.size == 8 else "<I")
+        self._word: Callable[[Data, int], tuple[int, ...]] = layout.unpack_from
         self._starts = [r.start for r in facts.regions]
         self._last = (0, 0, 0)
         """(start, end, file offset minus address) of the region that was read last."""
@@ -65,12 +66,12 @@ class Memory:
         """The pointer-sized number at an address, or None."""
         start, end, delta = self._last
         if start <= address <= end - self.size:
-            return int(self._word(self.data, address + delta)[0])
+            return self._word(self.data, address + delta)[0]
         region = self.region(address)
         if region is not None and address + self.size <= region.start + region.present:
             delta = region.offset - region.start
             self._last = (region.start, region.start + region.present, delta)
-            return int(self._word(self.data, address + delta)[0])
+            return self._word(self.data, address + delta)[0]
         raw = self.read(address, self.size)
         return int.from_bytes(raw, "little") if len(raw) == self.size else None
 

@@ -9,7 +9,6 @@ from evdiag.parse.dwarf.expression import Expression
 from evdiag.parse.dwarf.rows import (
     EXPRESSION,
     EXPRESSION_CFA,
-    OFFSET,
     REGISTER,
     SAME,
     UNDEFINED,
@@ -33,7 +32,6 @@ REPEATS = "the stack repeats itself: it is overwritten"
 NEAR = 512
 """Bytes around the pc within which a link register points into the running function itself."""
 
-UNCHANGED: Rule = (SAME, 0, 0)
 
 Registers = list[int | None]
 
@@ -154,10 +152,14 @@ class Unwinder:
 
     def _without_vectors(self, row: Row | None) -> Row | None:
         """Forget rules for registers that a core does not have among the integer ones."""
-        if row is not None:
-            for number in [n for n in row.rules if n >= self.machine.dwarf_count]:
-                del row.rules[number]
-        return row
+        count = self.machine.dwarf_count
+        if row is None or all(number < count for number in row.rules):
+            return row
+        return msgspec.structs.replace(
+            row,
+            saved=tuple(pair for pair in row.saved if pair[0] < count),
+            others=tuple(pair for pair in row.others if pair[0] < count),
+        )
 
     # -- one step
 
@@ -200,7 +202,7 @@ class Unwinder:
         word, mask = self.memory.word, self._mask
         # after a call the link register says where this very function goes on; the pc always does
         spent = self._lr is None or not innermost
-        if spent and row.rules.get(row.return_register, UNCHANGED)[0] == SAME:
+        if spent and row.returns == SAME:
             raise ValueError("the return address was not saved")
         register, offset, end = row.cfa
         if register == EXPRESSION_CFA:
@@ -209,14 +211,13 @@ class Unwinder:
             cfa = (_known(registers[register]) + offset) & mask
         caller = registers.copy()
         caller[self._sp] = cfa
-        for number, rule in row.rules.items():
-            if rule[0] == OFFSET:
-                caller[number] = word((cfa + rule[1]) & mask)
-            elif rule[0] != SAME:
-                caller[number] = self._value(rule[0], rule, row, registers, cfa)
+        for number, distance in row.saved:
+            caller[number] = word((cfa + distance) & mask)
+        for number, rule in row.others:
+            caller[number] = self._value(rule[0], rule, row, registers, cfa)
         pc = caller[row.return_register]
         if pc is None:
-            if row.rules[row.return_register][0] == UNDEFINED:
+            if row.returns == UNDEFINED:
                 return Step(caller, 0, cfa, "cfi")  # how CFI marks the outermost function
             raise ValueError("the return address is not in the core")
         if self._lr is not None:

@@ -10,6 +10,9 @@ OFFSET, VALUE_OFFSET, EXPRESSION, VALUE_EXPRESSION, REGISTER, UNDEFINED, SAME = 
 Rule = tuple[int, int, int]
 """(kind, number or start of the expression, end of the expression)."""
 
+UNCHANGED: Rule = (SAME, 0, 0)
+"""What holds for a register without a rule."""
+
 EXPRESSION_CFA = -1
 """Marks a CFA that an expression computes, in the place of its register."""
 
@@ -30,6 +33,12 @@ class Row(msgspec.Struct, frozen=True):
     signal_frame: bool
     table: FrameTable
     """Holds the bytes of the expressions."""
+    saved: tuple[tuple[int, int], ...] = ()
+    """The rules of kind OFFSET, which nearly all are: (register, distance from the CFA)."""
+    others: tuple[tuple[int, Rule], ...] = ()
+    """The rules of other kinds that change a register."""
+    returns: int = SAME
+    """Kind of the rule for the return address."""
 
 
 class _Machine:
@@ -172,5 +181,14 @@ def _run(machine: _Machine, fde: Fde, vaddr: int) -> Row:
     machine.vaddr, machine.location = vaddr, fde.start
     machine.initial = dict(machine.rules)
     machine.run(fde.program, fde.end)
-    cie = fde.cie
-    return Row(machine.cfa, machine.rules, cie.return_register, cie.signal_frame, machine.table)
+    cie, rules = fde.cie, machine.rules
+    return Row(
+        machine.cfa,
+        rules,
+        cie.return_register,
+        cie.signal_frame,
+        machine.table,
+        saved=tuple((n, rule[1]) for n, rule in rules.items() if rule[0] == OFFSET),
+        others=tuple((n, rule) for n, rule in rules.items() if rule[0] not in (OFFSET, SAME)),
+        returns=rules.get(cie.return_register, UNCHANGED)[0],
+    )
