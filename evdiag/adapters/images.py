@@ -44,11 +44,24 @@ class Images:
         self.search = search
         self._opened: dict[Path, Image | str] = {}
         """Image, or the reason why there is none."""
+        self._answers: dict[tuple[str, str, bool], tuple[Image | None, ModuleState]] = {}
+        """By path and build-id: what was found for another core holds for this one."""
 
     def open(
         self, module: MappedModule, *, is_executable: bool
     ) -> tuple[Image | None, ModuleState]:
         """The file of a module, and in words what was found instead if it is None."""
+        if module.build_id is None:
+            return self._find(module, is_executable=is_executable)
+        key = (module.path, module.build_id, is_executable)
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._answers[key] = self._find(module, is_executable=is_executable)
+        return answer
+
+    def _find(
+        self, module: MappedModule, *, is_executable: bool
+    ) -> tuple[Image | None, ModuleState]:
         wrong: list[tuple[Path, str | None]] = []
         damaged: list[str] = []
         unverified: Path | None = None

@@ -6,14 +6,12 @@ version, or a library in another place, goes through the Python module.
 """
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from evdiag.parse.instruction_x86 import Decoded, DecodedMemory, DecodedOperand
-
-Taken = TypeVar("Taken")
 
 LIBRARIES = ("libcapstone.so", "libcapstone.so.5", "libcapstone.dylib")
 MAJOR = 5
@@ -106,6 +104,10 @@ class _Row(ctypes.Structure):
     )
 
 
+if TYPE_CHECKING:
+    Rows = ctypes._Pointer[_Row]
+
+
 class Instruction:
     """One decoded instruction, copied out of the library's memory."""
 
@@ -140,34 +142,34 @@ class Engine:
 
     def disasm(self, code: bytes, offset: int, count: int) -> Iterator[Decoded]:
         """Cut bytes into instructions, up to the first that is none."""
-        return iter(self._rows(code, offset, count, lambda row: Instruction(self, row)))
+        rows, found = self._decode(code, offset, count)
+        made = [Instruction(self, rows[i]) for i in range(found)]
+        self._free(rows, found)
+        return iter(made)
 
-    def disasm_lite(
-        self, code: bytes, offset: int, count: int
-    ) -> Iterator[tuple[int, int, str, str]]:
-        """The same, without operands: (address, size, mnemonic, operands as text)."""
-        return iter(self._rows(code, offset, count, _plain))
+    def last(self, code: bytes, offset: int, count: int) -> Sequence[tuple[int, str, str]]:
+        """The last ones, without operands: (address, mnemonic, operands as text)."""
+        rows, found = self._decode(code, offset, 0)
+        wanted = [rows[i] for i in range(max(0, found - count), found)]
+        made = [(row.address, row.mnemonic.decode(), row.op_str.decode()) for row in wanted]
+        self._free(rows, found)
+        return made
 
-    def _rows(
-        self, code: bytes, offset: int, count: int, take: Callable[[_Row], Taken]
-    ) -> list[Taken]:
+    def _decode(self, code: bytes, offset: int, count: int) -> "tuple[Rows, int]":
         rows = ctypes.POINTER(_Row)()
-        found = self._library.cs_disasm(
+        found: int = self._library.cs_disasm(
             self._handle, code, len(code), offset, count, ctypes.byref(rows)
         )
-        taken = [take(rows[i]) for i in range(found)]
+        return rows, found
+
+    def _free(self, rows: "Rows", found: int) -> None:
         if found:
             self._library.cs_free(rows, found)
-        return taken
 
     def register(self, number: int) -> str | None:
         """Name of a register; None for 0."""
         name: bytes | None = self._library.cs_reg_name(self._handle, number) if number else None
         return name.decode("ascii") if name else None
-
-
-def _plain(row: _Row) -> tuple[int, int, str, str]:
-    return row.address, row.size, row.mnemonic.decode(), row.op_str.decode()
 
 
 def load(names: tuple[str, ...] = LIBRARIES) -> ctypes.CDLL | None:

@@ -6,7 +6,7 @@ two files beside it, because capstone 5 is often wrong about which operand is wr
 on aarch64, and tells nothing about atomic instructions.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -30,10 +30,8 @@ class Disassembler(Protocol):
         """Cut bytes into instructions, up to the first that is none."""
         ...
 
-    def disasm_lite(
-        self, code: bytes, offset: int, count: int
-    ) -> Iterator[tuple[int, int, str, str]]:
-        """The same, without operands: (address, size, mnemonic, operands as text)."""
+    def last(self, code: bytes, offset: int, count: int) -> Sequence[tuple[int, str, str]]:
+        """The last ones, without operands: (address, mnemonic, operands as text)."""
         ...
 
 
@@ -55,14 +53,12 @@ def decode(
     return instruction_arm.explain(line, machine, registers, read_word)
 
 
-def disassemble(
+def disassemble_last(
     machine: Machine, code: bytes, address: int, limit: int, *, thumb: bool = False
 ) -> tuple[tuple[int, str], ...]:
-    """Disassemble up to `limit` instructions: (address, text); bytes that are none end the list."""
-    if limit < 1:  # capstone reads 0 as "all"
-        return ()
-    found = _engine(machine.name, thumb).disasm_lite(code, address, limit)
-    return tuple((at, f"{mnemonic} {operands}".rstrip()) for at, _, mnemonic, operands in found)
+    """The last `limit` instructions of some code: (address, text); bytes that are none end it."""
+    found = _engine(machine.name, thumb).last(code, address, limit)
+    return tuple((at, f"{mnemonic} {operands}".rstrip()) for at, mnemonic, operands in found)
 
 
 MODES = {"x86-64": (3, 1 << 3), "i386": (3, 1 << 2), "aarch64": (1, 0), "arm": (0, 0)}
@@ -78,14 +74,25 @@ def _engine(name: str, thumb: bool) -> Disassembler:
     library = capstone_c.load()
     if library is not None:
         return capstone_c.Engine(library, kind, mode)
-    return _python_engine(kind, mode)
+    return PythonEngine(kind, mode)
 
 
-def _python_engine(kind: int, mode: int) -> Disassembler:
-    """capstone through its own Python module."""
-    import capstone  # noqa: PLC0415 - costs 20 ms
+class PythonEngine:
+    """capstone through its own Python module, for other versions of the library."""
 
-    engine: Disassembler = capstone.Cs(kind, mode)
-    # what arm instructions do is read from their text: it is complete, the details are not
-    engine.detail = kind == capstone_c.X86
-    return engine
+    def __init__(self, kind: int, mode: int) -> None:
+        import capstone  # noqa: PLC0415 - costs 20 ms
+
+        self._engine = capstone.Cs(kind, mode)
+        # what arm instructions do is read from their text: it is complete, the details are not
+        self._engine.detail = self.detail = kind == capstone_c.X86
+
+    def disasm(self, code: bytes, offset: int, count: int) -> Iterator[instruction_x86.Decoded]:
+        """Cut bytes into instructions, up to the first that is none."""
+        found: Iterator[instruction_x86.Decoded] = self._engine.disasm(code, offset, count)
+        return found
+
+    def last(self, code: bytes, offset: int, count: int) -> Sequence[tuple[int, str, str]]:
+        """The last ones, without operands: (address, mnemonic, operands as text)."""
+        rows = list(self._engine.disasm_lite(code, offset, 0))[-count:]
+        return [(at, mnemonic, operands) for at, _, mnemonic, operands in rows]

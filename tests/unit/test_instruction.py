@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evdiag.model.crash import InstructionFacts
 from evdiag.model.machine import AARCH64, ARM, I386, MACHINES, X86_64, Machine
-from evdiag.parse.instruction import decode, disassemble
+from evdiag.parse.instruction import decode, disassemble_last
 
 AT = 0x400000
 X86 = {
@@ -293,19 +293,18 @@ def test_the_divisor(
 )
 def test_bytes_that_are_no_instruction(machine: Machine, code: str) -> None:
     assert first(machine, code, {}) is None
-    assert disassemble(machine, bytes.fromhex(code), AT, 5) == ()
+    assert disassemble_last(machine, bytes.fromhex(code), AT, 5) == ()
 
 
 def test_a_disassembly() -> None:
     code = bytes.fromhex("53 4889e5 0f0b 06")
     listing = ((AT, "push rbx"), (AT + 1, "mov rbp, rsp"), (AT + 4, "ud2"))
-    assert disassemble(X86_64, code, AT, 10) == listing
-    assert disassemble(X86_64, code, AT, 2) == listing[:2]
-    assert disassemble(X86_64, code, AT, 0) == ()
+    assert disassemble_last(X86_64, code, AT, 10) == listing
+    assert disassemble_last(X86_64, code, AT, 2) == listing[-2:]
 
 
 def test_a_disassembly_of_thumb() -> None:
-    assert disassemble(ARM, bytes.fromhex("8869"), AT, 1, thumb=True) == (
+    assert disassemble_last(ARM, bytes.fromhex("8869"), AT, 1, thumb=True) == (
         (AT, "ldr r0, [r1, #0x18]"),
     )
 
