@@ -67,6 +67,7 @@ def test_a_processor_that_does_not_exist() -> None:
 def test_the_python_module_is_used_where_the_library_is_not_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    PythonEngine(*MODES["x86-64"])  # loads the module: only the search for the library shall fail
     monkeypatch.setattr("sys.path", [])
     _engine.cache_clear()
     try:
