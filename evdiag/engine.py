@@ -151,8 +151,7 @@ class _Analysis:
         root = self.engine.options.sysroot or Path("/")
 
         def open_library(name: str) -> Image | None:
-            image = self.engine.images.open_named(root / name.lstrip("/"))
-            return image and _renamed(image, name)
+            return self.engine.images.open_named(root / name.lstrip("/"))
 
         bias = load_bias(self.facts, program)
         return link_map(self.memory, program, bias, open_library)
@@ -190,11 +189,6 @@ class _Analysis:
                 frames = tuple(shown if f is frame else f for f in thread.frames)
                 return msgspec.structs.replace(thread, frames=frames)
         return thread
-
-
-def _renamed(image: Image, name: str) -> Image:
-    """The image under the name that the crashed process knew it by."""
-    return Image(name, image.data) if image.path != name else image
 
 
 def _source_paths(file: str, options: Options) -> list[Path]:

@@ -204,12 +204,12 @@ def soft_errors(
 def _incomplete(facts: CoreFacts) -> SoftError:
     """Name the segments of a truncated core that miss bytes."""
     cut = [r for r in facts.regions if r.present < r.wanted]
-    names = ", ".join(f"0x{r.start:x} ({r.wanted - r.present} bytes)" for r in cut[:4])
+    places = ", ".join(f"0x{r.start:x} ({r.wanted - r.present} bytes)" for r in cut[:4])
     more = f" and {len(cut) - 4} more" if len(cut) > 4 else ""
     return SoftError(
         stage="core",
         message=f"the core is truncated: {facts.missing} bytes of memory are missing, "
-        f"at {names}{more}",
+        f"at {places}{more}",
         effect="stacks may be short or absent",
         hint="look for a full disk or a size limit where the core was written or copied",
     )

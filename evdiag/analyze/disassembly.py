@@ -5,13 +5,12 @@ from evdiag.model.crash import CrashFacts
 from evdiag.model.report import Address, Instruction
 from evdiag.parse.elf import DAMAGED
 from evdiag.parse.image import Image
-from evdiag.parse.instruction import THUMB, disassemble_last
+from evdiag.parse.instruction import LONGEST, THUMB, disassemble_last
 
 BEFORE, AFTER = 6, 4
 MAX_FUNCTION = 1 << 13
 """How far back the start of the function is looked at: x86 code cannot be read backwards."""
-MAX_INSTRUCTION = 16
-ENOUGH = BEFORE + (AFTER + 1) * MAX_INSTRUCTION
+ENOUGH = BEFORE + (AFTER + 1) * LONGEST
 """Instructions behind the program counter may have one byte each."""
 
 
@@ -26,7 +25,7 @@ def around(space: AddressSpace, crash: CrashFacts) -> tuple[Instruction, ...]:
     thumb = bool(crash.registers.get("cpsr", 0) & THUMB)
     start = _function_start(space, pc)
     for begin in (start, pc):
-        code = space.memory.read(begin, pc - begin + (AFTER + 1) * MAX_INSTRUCTION)
+        code = space.memory.read(begin, pc - begin + (AFTER + 1) * LONGEST)
         lines = disassemble_last(crash.machine, code, begin, ENOUGH, thumb=thumb)
         at = next((i for i, (address, _) in enumerate(lines) if address == pc), None)
         if at is not None:

@@ -4,13 +4,11 @@ from evdiag.analyze.space import AddressSpace
 from evdiag.model.core import ThreadState
 from evdiag.model.crash import CrashFacts
 from evdiag.model.report import Thread
-from evdiag.parse.instruction import decode
+from evdiag.model.signals import SIGABRT, SIGSYS
+from evdiag.parse.instruction import LONGEST, decode
 
-MAX_INSTRUCTION = 16
-"""The longest x86 instruction has 15 bytes."""
-
-WITHOUT_INSTRUCTION = (6, 31)
-"""SIGABRT and SIGSYS: the instruction is the system call in libc and tells nothing."""
+WITHOUT_INSTRUCTION = (SIGABRT, SIGSYS)
+"""Their instruction is the system call in libc, and tells nothing."""
 
 
 def crash_facts(space: AddressSpace, state: ThreadState, thread: Thread) -> CrashFacts:
@@ -23,7 +21,7 @@ def crash_facts(space: AddressSpace, state: ThreadState, thread: Thread) -> Cras
     signal = facts.signal
     instruction = None
     if signal is not None and signal.number not in WITHOUT_INSTRUCTION:
-        code = memory.read(pc, MAX_INSTRUCTION) if memory.executable(pc) else b""
+        code = memory.read(pc, LONGEST) if memory.executable(pc) else b""
         if code:
             instruction = decode(machine, code, pc, registers, memory.word)
     return CrashFacts(

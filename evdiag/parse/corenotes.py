@@ -10,14 +10,11 @@ from collections.abc import Callable
 
 from evdiag.model.core import MappedFile, SignalFacts, ThreadState
 from evdiag.model.machine import Machine
+from evdiag.model.signals import FAULTS, SIGSYS
 from evdiag.parse.elf import DAMAGED
 
 NT_PRSTATUS, NT_FPREGSET, NT_PRPSINFO, NT_AUXV = 1, 2, 3, 6
 NT_ARM_PAC_MASK, NT_FILE, NT_SIGINFO = 0x406, 0x46494C45, 0x53494749
-
-FAULTS = (4, 5, 7, 8, 11)
-"""SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV: signals that say where they happened."""
-SIGSYS = 31
 
 MAX_THREADS = 100_000
 MAX_FILES = 200_000

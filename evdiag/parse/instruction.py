@@ -14,6 +14,9 @@ from evdiag.model.crash import InstructionFacts
 from evdiag.model.machine import Machine
 from evdiag.parse import capstone_c, instruction_arm, instruction_x86
 
+LONGEST = 16
+"""Bytes that hold any instruction: those of x86 have up to 15."""
+
 THUMB = 1 << 5
 """The T bit of cpsr (Arm ARM, B1.3.3): set while 16-bit Thumb instructions are executed."""
 

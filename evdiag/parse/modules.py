@@ -15,6 +15,7 @@ MAX_NOTES = 1 << 12
 """Linkers make three segments of notes at most, with a few hundred bytes each."""
 PAGE = 4096
 DT_DEBUG = 21
+AT_ENTRY = 9
 DELETED = " (deleted)"
 """What the kernel puts behind the path of a file that was removed, or replaced, while in use."""
 
@@ -88,7 +89,7 @@ def link_map(memory: Memory, executable: Image, bias: int, open_library: Open) -
 
     Reads the list that the dynamic linker keeps for debuggers (`struct r_debug`, link.h).
     """
-    found = list(_image_rows(executable, bias))
+    found = list(_image_rows(executable, bias, executable.path))
     dynamic = executable.dynamic
     debug = _dynamic_entry(memory, dynamic + bias, DT_DEBUG) if dynamic is not None else None
     size = memory.size
@@ -101,7 +102,7 @@ def link_map(memory: Memory, executable: Image, bias: int, open_library: Open) -
         if name and base:
             image = open_library(name)
             if image is not None:
-                found.extend(_image_rows(image, base))
+                found.extend(_image_rows(image, base, name))
         link = memory.word(link + 3 * size)
     found.sort(key=lambda f: f.start)
     return found
@@ -118,15 +119,15 @@ def _dynamic_entry(memory: Memory, at: int, wanted: int) -> int | None:
     return None
 
 
-def _image_rows(image: Image, bias: int) -> Iterable[MappedFile]:
+def _image_rows(image: Image, bias: int, path: str) -> Iterable[MappedFile]:
     for s in image.loads:
         low = s.offset & -PAGE
         start = s.vaddr + bias - (s.offset - low)
         end = s.vaddr + bias + max(s.file_size, 1)
-        yield MappedFile(start=start, end=-(-end // PAGE) * PAGE, offset=low, path=image.path)
+        yield MappedFile(start=start, end=-(-end // PAGE) * PAGE, offset=low, path=path)
 
 
 def load_bias(facts: CoreFacts, executable: Image) -> int:
     """How far from its linked addresses the program was loaded (AT_ENTRY against e_entry)."""
-    entry = facts.auxv.get(9)
+    entry = facts.auxv.get(AT_ENTRY)
     return (entry - executable.header.entry) if entry else 0

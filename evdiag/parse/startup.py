@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from evdiag.model.core import CoreFacts, ModuleIdentity, StartupFacts
 from evdiag.parse.memory import Memory
-from evdiag.parse.modules import DELETED
+from evdiag.parse.modules import AT_ENTRY, DELETED
 
-AT_PHDR, AT_ENTRY, AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR = 3, 9, 25, 31, 33
+AT_PHDR, AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR = 3, 25, 31, 33
 
 MAX_STRINGS = 10_000
 MAX_STRING = 1 << 21

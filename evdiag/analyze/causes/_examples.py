@@ -1,5 +1,7 @@
 """Building blocks for the examples of the rules: one process, and the ways it may die."""
 
+import msgspec
+
 from evdiag.model.core import EXECUTE, READ, WRITE, MappedFile, Region, SignalFacts
 from evdiag.model.crash import CrashFacts, InstructionFacts, Operand
 from evdiag.model.machine import X86_64, Machine
@@ -116,12 +118,5 @@ def store(
     address: int, *registers: tuple[str, int], size: int = 8, displacement: int = 0
 ) -> Operand:
     """An operand that is written."""
-    return Operand(
-        text="[...]",
-        address=address,
-        size=size,
-        reads=False,
-        writes=True,
-        registers=registers,
-        displacement=displacement,
-    )
+    operand = load(address, *registers, size=size, displacement=displacement)
+    return msgspec.structs.replace(operand, reads=False, writes=True)

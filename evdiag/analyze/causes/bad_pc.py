@@ -42,9 +42,7 @@ from evdiag.model.signals import (
     SIGSEGV,
 )
 from evdiag.model.signals import describe as describe_signal
-
-LONGEST_INSTRUCTION = 16
-"""The longest instruction of x86 has 15 bytes: it may begin in code and end beyond it."""
+from evdiag.parse.instruction import LONGEST
 
 
 def check(facts: CrashFacts) -> Cause | None:
@@ -88,7 +86,7 @@ def _is_bad(facts: CrashFacts, pc: int) -> bool:
     operands = facts.instruction.operands if facts.instruction else ()
     if address is None or any(covers(facts.machine, op, address) for op in operands):
         return False
-    ran_out = 0 < address - pc < LONGEST_INSTRUCTION and is_executable(facts, address) is False
+    ran_out = 0 < address - pc < LONGEST and is_executable(facts, address) is False
     return address == pc or ran_out
 
 
