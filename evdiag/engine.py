@@ -19,7 +19,7 @@ from evdiag.analyze.causes import explain
 from evdiag.analyze.disassembly import around
 from evdiag.analyze.evidence import crash_facts
 from evdiag.analyze.frames import crash_frame
-from evdiag.analyze.space import AddressSpace
+from evdiag.analyze.space import VDSO, AddressSpace
 from evdiag.analyze.stacks import FrameNamer, group_threads
 from evdiag.analyze.unwind import Unwinder
 from evdiag.errors import ExecutableMismatch
@@ -75,6 +75,8 @@ class _Analysis:
         self.program: str | None = None
         """The executable's file on this machine."""
         self.states: dict[str, ModuleState] = {}
+        self.opened = {VDSO}
+        """Paths of the images of this core."""
         self.modules: tuple[MappedModule, ...] = ()
         self._lap("notes")
 
@@ -137,8 +139,10 @@ class _Analysis:
     def _open(self, module: MappedModule) -> Image | None:
         image, state = self.engine.images.open(module, is_executable=module.path == self.executable)
         self.states[module.path] = state
-        if image is not None and module.path == self.executable:
-            self.program = image.path
+        if image is not None:
+            self.opened.add(image.path)
+            if module.path == self.executable:
+                self.program = image.path
         return image
 
     def _files_without_note(self) -> list[MappedFile]:
@@ -166,10 +170,11 @@ class _Analysis:
     def _soft_errors(self, threads: list[Thread]) -> tuple[SoftError, ...]:
         on_stacks = {frame.module for thread in threads for frame in thread.frames}
         problems = {path: state.problem for path, state in self.states.items() if state.problem}
+        symbols = self.engine.symbols.problems  # of all cores so far: only ours belong here
         return assemble.soft_errors(
             self.facts,
             problems,
-            tuple(self.engine.symbols.problems.values()),
+            tuple(problem for path, problem in symbols.items() if path in self.opened),
             on_stacks,
             self.executable,
         )

@@ -11,6 +11,8 @@ import pytest
 from evdiag.adapters.demo_data import unpack_demo
 from evdiag.adapters.files import map_file
 from evdiag.adapters.symbols import SymbolStore
+from evdiag.engine import Engine, Options
+from evdiag.model.report import SoftError
 from evdiag.parse.image import Image
 
 EXE = "root/opt/everest/libexec/everest/modules/EvseManager/EvseManager"
@@ -117,3 +119,15 @@ def test_without_symbolic_there_are_stacks_without_names(demo: Path, tmp_path: P
     assert all(frame["offset"] for frame in frames)
     assert any("`symbolic` is not installed" in e["message"] for e in report["soft_errors"])
     assert report["verdict"]["class"] == "null-write"
+
+
+def test_a_report_tells_the_problems_of_its_own_core_only(demo: Path) -> None:
+    # GIVEN an engine that found problems in a file of this core, and in one of a core before it
+    engine = Engine(Options(sysroot=demo / "root"))
+    library = str(demo / "root/opt/everest/lib/libchargebridge.so")
+    for path in (library, "/opt/another/program"):
+        engine.symbols.problems[path] = SoftError(stage="symbols", message=path)
+
+    report = engine.report(demo / "core")
+
+    assert [error.message for error in report.soft_errors] == [library]
