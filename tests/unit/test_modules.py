@@ -318,6 +318,13 @@ def test_a_list_with_thousands_of_nodes_is_cut() -> None:
     assert len(rows) == 2 + 2 * 4096
 
 
+def test_a_library_goes_by_the_name_that_the_process_knew() -> None:
+    program = Program()
+    libraries = {"/lib/liba.so": Image("/sysroot/lib/liba.so", program.library)}
+    rows = link_map(program.memory(), program.image, program.at, libraries.get)
+    assert {row.path for row in rows} == {"/opt/program", "/lib/liba.so"}
+
+
 def test_libraries_that_are_not_here_are_left_out() -> None:
     program = Program()
     program.names[Program.DATA + 0x800] = b"/lib/libb.so"
