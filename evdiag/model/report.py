@@ -105,9 +105,14 @@ class SourceLine(Noun, frozen=True, kw_only=True):
 
 
 class Variable(Noun, frozen=True, kw_only=True):
+    """An argument or a local variable, as gdb prints it."""
+
     name: str
+    """A name of the program; `*name` is what the pointer of that name points to."""
     type: str | None = None
     value: str | None = None
+    problem: str | None = None
+    """Why there is no value, or only the beginning of one."""
 
 
 class Frame(Noun, frozen=True, kw_only=True):
@@ -158,6 +163,8 @@ class Thread(Noun, frozen=True, kw_only=True):
     group: int | None = None
     """Threads with the same number have the same stack."""
     frames: tuple[Frame, ...] = ()
+    gdb_frames: tuple[Frame, ...] = ()
+    """The stack as gdb sees it, where it is another one than `frames`."""
     folds: tuple[Fold, ...] = ()
     omitted: int = 0
     """Physical frames left out between the first and the last ones of a very deep stack."""
@@ -237,7 +244,8 @@ class Provenance(Noun, frozen=True, kw_only=True):
 
     gdb: str | None = None
     rung: str | None = None
-    """native (stacks from our own unwinder), notes (no stacks)."""
+    """native+gdb (our own stacks, gdb's values), native (no values), native+mi (values from a gdb
+    without Python), gdb or mi (stacks from gdb too), notes (neither stacks nor values)."""
     timings: dict[str, float] = {}
     """Seconds of CPU per stage."""
     redaction: str | None = None
