@@ -51,15 +51,13 @@ class Progress:
             self._shown = 0
 
 
-def _terminal(report: Report, *, to_file: bool) -> str:
-    """The terminal report, as wide and as colourful as stdout is (https://no-color.org)."""
-    from evdiag.report import terminal  # noqa: PLC0415 - brings Rich, 25 ms
-
+def _terminal_style(*, to_file: bool) -> tuple[int, bool]:
+    """(width, whether in colour): as stdout is (https://no-color.org)."""
     if to_file or not sys.stdout.isatty():
         columns = os.environ.get("COLUMNS", "")
-        return terminal.render(report, width=int(columns) if columns.isdecimal() else PIPED_WIDTH)
+        return int(columns) if columns.isdecimal() else PIPED_WIDTH, False
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return terminal.render(report, width=shutil.get_terminal_size().columns, colour=not plain)
+    return shutil.get_terminal_size().columns, not plain
 
 
 class Output:
@@ -71,6 +69,7 @@ class Output:
     def __init__(self, name: str, target: Path | None) -> None:
         self.name, self.target = name, target
         self._reports: list[Report] = []
+        self._begun = False
 
     @classmethod
     def choose(cls, name: str | None, target: Path | None) -> "Output":
@@ -90,17 +89,34 @@ class Output:
                 )
         return cls(name or "terminal", target)
 
+    def begin(self, report: Report) -> None:
+        """Print the first screen of a report that is still to get its values, on a terminal."""
+        if self.target is None and self.name == "terminal" and sys.stdout.isatty():
+            from evdiag.report import terminal  # noqa: PLC0415 - brings Rich, 25 ms
+
+            width, colour = _terminal_style(to_file=False)
+            self._write(terminal.render_first(report, width, colour))
+            self._begun = True
+
     def add(self, report: Report) -> None:
-        """Print a report, or keep it for the end."""
+        """Print a report, or what is left of it, or keep it for the end."""
         if self.target is None and self.name != "json":
-            sys.stdout.write(self._render(report))
-            sys.stdout.flush()
+            self._write(self._render(report))
+            self._begun = False
         else:
             self._reports.append(report)
 
+    def _write(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
     def _render(self, report: Report) -> str:
         if self.name == "terminal":
-            return _terminal(report, to_file=self.target is not None)
+            from evdiag.report import terminal  # noqa: PLC0415
+
+            width, colour = _terminal_style(to_file=self.target is not None)
+            render = terminal.render_rest if self._begun else terminal.render
+            return render(report, width, colour)
         return FORMATS[self.name].load().render(report)
 
     def finish(self) -> None:

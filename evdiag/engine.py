@@ -1,7 +1,7 @@
 """From a core file to a report: stage 0 (notes and memory), stage 1 (native stacks), verdict.
 
-Commands call this; it decides nothing itself. Values of variables (stage 2) attach to the frames
-of the finished report by program counter.
+Commands call this; it decides nothing itself. Values of variables (stage 2, `evdiag.values`)
+attach to the frames of the finished report by program counter.
 """
 
 import time
@@ -12,7 +12,8 @@ import msgspec
 from evdiag import __version__
 from evdiag.adapters import host
 from evdiag.adapters.files import open_core, source_lines
-from evdiag.adapters.images import Images, ModuleState, Search
+from evdiag.adapters.gdb.scene import DebugFile, Scene
+from evdiag.adapters.images import HOST_DEBUG, Images, ModuleState, Search
 from evdiag.adapters.symbols import Progress, SymbolStore
 from evdiag.analyze import assemble
 from evdiag.analyze.causes import explain
@@ -28,7 +29,13 @@ from evdiag.model.report import Report, SoftError, SourceLine, Thread
 from evdiag.parse.elfcore import read_core
 from evdiag.parse.image import Image
 from evdiag.parse.memory import Memory
-from evdiag.parse.modules import MappedModule, link_map, load_bias, mapped_modules
+from evdiag.parse.modules import (
+    MappedModule,
+    link_map,
+    load_bias,
+    loaded_libraries,
+    mapped_modules,
+)
 from evdiag.parse.startup import executable_path, module_identity, read_startup
 
 SOURCE_AROUND = 4
@@ -57,11 +64,15 @@ class Engine:
 
     def report(self, path: Path) -> Report:
         """The report on one core. Raises CoreError if there is nothing to report on."""
-        return _Analysis(self, path).report()
+        return self.analyse(path).report
+
+    def analyse(self, path: Path) -> "Analysis":
+        """The same, with what a debugger needs to look at the core too. Raises CoreError."""
+        return Analysis(self, path)
 
 
-class _Analysis:
-    """One core on its way to the report."""
+class Analysis:
+    """One core, its report, and the files that belong to it."""
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self.engine, self.path = engine, path
@@ -78,14 +89,17 @@ class _Analysis:
         self.opened = {VDSO}
         """Paths of the images of this core."""
         self.modules: tuple[MappedModule, ...] = ()
+        self._found: dict[str, Image] = {}
+        """Images of this core by the path of their module."""
         self._lap("notes")
+        self.report = self._report()
 
     def _lap(self, stage: str) -> None:
         now = time.process_time()
         self.timings[stage] = round(now - self._clock, 6)
         self._clock = now
 
-    def report(self) -> Report:
+    def _report(self) -> Report:
         facts = self.facts
         space = self._space()
         unwinder = Unwinder(space)
@@ -141,6 +155,7 @@ class _Analysis:
         self.states[module.path] = state
         if image is not None:
             self.opened.add(image.path)
+            self._found[module.path] = image
             if module.path == self.executable:
                 self.program = image.path
         return image
@@ -164,6 +179,50 @@ class _Analysis:
         """Look for the files of modules that are on no stack, for the table of modules."""
         for module in self.modules:
             space.image(module)
+
+    # -- for a debugger
+
+    def scene(self) -> Scene:
+        """The core and the files of its build that were found, under all of their names."""
+        options, images = self.engine.options, self._found
+        program = images.get(self.executable or "")
+        named = [(path, image.path) for path, image in images.items() if image is not program]
+        owners = {path: path for path in images}
+        if program is not None:
+            owners[self.executable or ""] = ""
+            named += self._linker_names(program)
+        debug = [
+            DebugFile(
+                file=image.companion.path,
+                build_id=image.build_id,
+                owner=owners[path],
+                link=image.debug_link.name if image.debug_link else None,
+            )
+            for path, image in images.items()
+            if image.companion is not None
+        ]
+        roots = [HOST_DEBUG]
+        if options.sysroot is not None:
+            roots.insert(0, options.sysroot / "usr/lib/debug")
+        return Scene(
+            core=self.path,
+            machine=self.facts.machine,
+            program=Path(program.path) if program is not None else None,
+            libraries=tuple(named),
+            debug_files=tuple(debug),
+            debug_roots=tuple(roots),
+            source_maps=options.source_maps,
+        )
+
+    def _linker_names(self, program: Image) -> list[tuple[str, str]]:
+        """Libraries by the names that the dynamic linker knows: often links, unlike in NT_FILE."""
+        starts = {module.start: module.path for module in self.modules}
+        found = []
+        for base, name in loaded_libraries(self.memory, program, load_bias(self.facts, program)):
+            image = self._found.get(starts.get(base, ""))
+            if image is not None:
+                found.append((name, image.path))
+        return found
 
     # -- what the report says of itself
 

@@ -8,7 +8,13 @@
     │   ├── NotACore              empty, random bytes, text, an ELF file that is no core
     │   ├── ForeignCore           a core of a machine or system that evdiag cannot read
     │   └── DamagedCore           a core without the notes that say which threads there were
-    └── ExecutableMismatch    8   --exe is not the program that made the core
+    ├── ExecutableMismatch    8   --exe is not the program that made the core
+    └── GdbError              9   gdb gave no values
+        ├── GdbMissing            there is none, or not under the name that was given
+        ├── GdbUnusable           it does not start, or does not speak its machine interface
+        ├── GdbDied               it ended before it answered
+        ├── GdbTimeout            it did not answer in time
+        └── GdbRefused            it answered with an error, or with something else
 
 A finding is not a failure: a crash that was found ends with 0, or with 20 when the caller asked
 for that by --exit-code.
@@ -121,3 +127,40 @@ class ExecutableMismatch(EvdiagError):
         "The report was made without it. Use the executable of the very same build: copy it out "
         "of the image that crashed."
     )
+
+
+class GdbError(EvdiagError):
+    """gdb gave no values; the report is made without them."""
+
+    exit_code = ExitCode.GDB
+    advice = "The report was made without values; `--no-values` does not start gdb at all."
+
+
+class GdbMissing(GdbError):
+    """There is no gdb on this machine, or none under the name that was given."""
+
+    advice = "Install it (`apt-get install gdb`, or `pip install 'evdiag[gdb]'`), or pass --gdb."
+
+
+class GdbUnusable(GdbError):
+    """The program does not start, or is not a gdb that speaks its machine interface."""
+
+    advice = "Run `CMD --version` to see what it is; pass another one with --gdb."
+
+
+class GdbDied(GdbError):
+    """gdb ended before it answered: a bug of gdb on this core, or somebody stopped it."""
+
+    advice = "Another version may do better: `pip install 'evdiag[gdb]'`, or pass --gdb."
+
+
+class GdbTimeout(GdbError):
+    """gdb did not answer in time."""
+
+    advice = "Give it more time with --gdb-timeout, or leave values out with `--no-values`."
+
+
+class GdbRefused(GdbError):
+    """gdb answered with an error, or with something that is no answer."""
+
+    advice = "`evdiag gdb CORE` opens the same core by hand and shows what gdb says."

@@ -96,6 +96,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def make_room(folder: Path, limit: int, keep: Path | None = None) -> None:
+    """Delete the files used least recently until the folder holds at most `limit` bytes."""
+    files = []
+    stale = time.time() - 3600
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if path.suffix == NEW and status.st_mtime < stale:
+                path.unlink()  # left behind by a process that was killed
+                continue
+            files.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= limit:
+            break
+        if path != keep:
+            path.unlink(missing_ok=True)
+            total -= size
+
+
 def source_lines(path: Path, number: int, around: int) -> list[tuple[int, str]]:
     """The lines around a line of a source file; empty if the file is not there.
 

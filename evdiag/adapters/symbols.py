@@ -6,13 +6,12 @@ in the cache directory. Every file there may be deleted at any time.
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
 from evdiag.adapters.demangle import Demangler, load_demangler
-from evdiag.adapters.files import NEW, replacing
+from evdiag.adapters.files import make_room, replacing
 from evdiag.model.core import Place
 from evdiag.model.report import SoftError
 from evdiag.parse.image import Image
@@ -163,26 +162,6 @@ class SymbolStore:
         with replacing(name) as file:
             cache.dump_into(file)
         make_room(self.cache, MAX_CACHE_BYTES, keep=name)
-
-
-def make_room(folder: Path, limit: int, keep: Path | None = None) -> None:
-    """Delete the files used least recently until the folder holds at most `limit` bytes."""
-    files = []
-    stale = time.time() - 3600
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if path.suffix == NEW and status.st_mtime < stale:
-                path.unlink()  # left behind by a process that was killed
-                continue
-            files.append((status.st_mtime, status.st_size, path))
-    total = sum(size for _, size, _ in files)
-    for _, size, path in sorted(files):
-        if total <= limit:
-            break
-        if path != keep:
-            path.unlink(missing_ok=True)
-            total -= size
 
 
 class _Library:

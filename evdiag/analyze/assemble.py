@@ -87,7 +87,7 @@ def report(found: Found) -> Report:
             missing_bytes=facts.missing,
         ),
         soft_errors=found.soft_errors,
-        provenance=Provenance(rung="native", timings=found.timings),
+        provenance=Provenance(rung=_rung(found.threads), timings=found.timings),
     )
 
 
@@ -108,13 +108,18 @@ def _title(found: Found, cause: Cause, frame: Frame | None) -> str:
     return f"{who}: {cause.cls}{where}"
 
 
+def _rung(threads: tuple[Thread, ...]) -> str:
+    """How far the native engine got: to stacks, or only to the notes of the core."""
+    return "native" if any(len(thread.frames) > 1 for thread in threads) else "notes"
+
+
 def _ask_a_debugger(found: Found) -> tuple[str, ...]:
-    """How to get what stacks alone do not show: arguments and local variables."""
+    """How to look further than any report goes."""
     if found.program is None:
         return ()
-    root = ("-iex", f"set sysroot {found.sysroot}") if found.sysroot else ()
-    command = ("gdb", "-nx", *root, found.program, found.path, "-ex", "bt full")
-    return (f"For the values of variables: {shlex.join(command)}",)
+    root = ("--sysroot", found.sysroot) if found.sysroot else ()
+    command = shlex.join(("evdiag", "gdb", found.path, *root))
+    return (f"To look around in the crashed process yourself: {command}",)
 
 
 def _address_signature(frames: tuple[Frame, ...]) -> str | None:

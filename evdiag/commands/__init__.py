@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from evdiag.commands import backtrace, demo
+from evdiag.commands import backtrace, demo, gdb
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "backtrace": backtrace.command,
+    "gdb": gdb.command,
     "demo": demo.command,
 }

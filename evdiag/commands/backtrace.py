@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from evdiag.commands._options import (
+    ExeOption,
+    GdbOption,
+    SourceMapOption,
+    SysrootOption,
+    file_options,
+)
 from evdiag.errors import EvdiagError, ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from evdiag.adapters.gdb.debugger import Debugger
+    from evdiag.adapters.gdb.scene import Scene
     from evdiag.engine import Engine
     from evdiag.model.report import Report
+
+WHICH_VALUES = ("crash", "all", "none")
 
 
 class Analysed(msgspec.Struct, frozen=True):
@@ -21,6 +32,8 @@ class Analysed(msgspec.Struct, frozen=True):
     path: Path
     report: "Report | None"
     error: EvdiagError | None
+    scene: "Scene | None" = None
+    """For gdb."""
 
 
 def analyse(engine: "Engine", cores: list[Path]) -> Iterator[Analysed]:
@@ -29,11 +42,33 @@ def analyse(engine: "Engine", cores: list[Path]) -> Iterator[Analysed]:
 
     for core in cores:
         try:
-            report = engine.report(core)
+            analysis = engine.analyse(core)
         except EvdiagError as error:
             yield Analysed(core, None, error)
         else:
-            yield Analysed(core, report, check_executable(engine, report))
+            report = analysis.report
+            yield Analysed(core, report, check_executable(engine, report), analysis.scene())
+
+
+class Values(msgspec.Struct, frozen=True):
+    """Which values are wanted, and of whom."""
+
+    which: str
+    debugger: "Debugger"
+    insisted: bool
+    """Whether the user asked for them: then their absence is an error."""
+
+
+def enrich(analysed: Analysed, wanted: Values) -> Analysed:
+    """The same with gdb's values, if there are some."""
+    from evdiag.values import add_values
+
+    report, scene = analysed.report, analysed.scene
+    if report is None or scene is None:
+        return analysed
+    report, problem = add_values(report, scene, wanted.debugger, wanted.which)
+    error = analysed.error or (problem if wanted.insisted else None)
+    return Analysed(analysed.path, report, error, scene)
 
 
 def is_crash(report: "Report") -> bool:
@@ -41,42 +76,39 @@ def is_crash(report: "Report") -> bool:
     return report.verdict.cls != "snapshot"
 
 
-def parse_source_map(text: str) -> tuple[str, str]:
-    """Split `FROM=TO`. Raises UsageError."""
-    old, separator, new = text.partition("=")
-    if not separator or not old:
+def which_values(text: str, *, none: bool) -> str:
+    """Whose values are wanted. Raises UsageError."""
+    if none and text not in ("", "none"):
+        raise UsageError(f"--no-values and --values {text} contradict each other")
+    if text and text not in WHICH_VALUES:
         raise UsageError(
-            f"--source-map {text!r} is not FROM=TO",
-            advice="For example: --source-map /workspace=/home/me/everest",
+            f"--values {text!r} is not known", advice=f"Use one of {', '.join(WHICH_VALUES)}."
         )
-    return old, new
-
-
-def existing(path: Path | None, option: str, *, folder: bool) -> Path | None:
-    """The path of an option, if it names what it should. Raises UsageError."""
-    if path is None:
-        return None
-    if folder and not path.is_dir():
-        raise UsageError(f"{option} {path} is not a directory")
-    if not folder and not path.is_file():
-        raise UsageError(f"{option} {path} is not a file")
-    return path
+    return "none" if none else text or "crash"
 
 
 def command(
     cores: Annotated[list[Path], typer.Argument(metavar="CORE...", help="Core files.")],
-    exe: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The program that crashed, if it lies elsewhere now."),
-    ] = None,
-    sysroot: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A copy of the files of the system that crashed."),
-    ] = None,
-    source_map: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FROM=TO", help="Where source files of FROM lie here; repeatable."),
-    ] = None,
+    exe: ExeOption = None,
+    sysroot: SysrootOption = None,
+    source_map: SourceMapOption = None,
+    values: Annotated[
+        str,
+        typer.Option(
+            metavar="WHICH",
+            envvar="EVDIAG_VALUES",
+            help="Whose variables gdb reads: of the crash, all threads, or none; default: crash.",
+            show_default=False,
+            show_envvar=False,
+        ),
+    ] = "",
+    no_values: Annotated[
+        bool, typer.Option("--no-values", help="Same as --values none: gdb is not started.")
+    ] = False,
+    gdb: GdbOption = None,
+    gdb_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time for gdb with one core.", min=1.0)
+    ] = 120.0,
     report_format: Annotated[
         str | None,
         typer.Option(
@@ -91,20 +123,31 @@ def command(
         bool, typer.Option("--exit-code", help="End with 20 if a crash was found.")
     ] = False,
 ) -> None:
-    """Why a process died: verdict, stacks of all threads, source lines. Needs no debugger."""
+    """Why a process died: verdict, stacks of all threads, source lines, values of variables.
+
+    Values come from gdb; everything else needs no debugger.
+    """
+    from evdiag.adapters.gdb.debugger import Debugger
+    from evdiag.adapters.host import cache_directory
     from evdiag.console import Output, Progress, fail
-    from evdiag.engine import Engine, Options
+    from evdiag.engine import Engine
 
     out = Output.choose(report_format, output)
-    options = Options(
-        executable=existing(exe, "--exe", folder=False),
-        sysroot=existing(sysroot, "--sysroot", folder=True),
-        source_maps=tuple(parse_source_map(text) for text in source_map or ()),
-    )
+    which = which_values(values, none=no_values)
+    options = file_options(exe, sysroot, source_map)
     progress = Progress()
+    wanted = Values(
+        which,
+        Debugger(gdb, cache_directory(), gdb_timeout, progress),
+        insisted=values in ("crash", "all") or gdb is not None,
+    )
     code, reports = ExitCode.DONE, []
     for outcome in analyse(Engine(options, progress), cores):
         progress.done()
+        if which != "none" and outcome.report is not None:
+            out.begin(outcome.report)
+            outcome = enrich(outcome, wanted)
+            progress.done()
         if outcome.report is not None:
             reports.append(outcome.report)
             out.add(outcome.report)

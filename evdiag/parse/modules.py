@@ -1,6 +1,6 @@
 """Which ELF files were mapped where: from NT_FILE, else from the dynamic linker's own list."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -85,11 +85,21 @@ Open = Callable[[str], Image | None]
 
 
 def link_map(memory: Memory, executable: Image, bias: int, open_library: Open) -> list[MappedFile]:
-    """What NT_FILE would say, for cores without it (qemu-user, gcore of an old gdb).
+    """What NT_FILE would say, for cores without it (qemu-user, gcore of an old gdb)."""
+    found = list(_image_rows(executable, bias, executable.path))
+    for base, name in loaded_libraries(memory, executable, bias):
+        image = open_library(name)
+        if image is not None:
+            found.extend(_image_rows(image, base, name))
+    found.sort(key=lambda f: f.start)
+    return found
+
+
+def loaded_libraries(memory: Memory, executable: Image, bias: int) -> Iterator[tuple[int, str]]:
+    """(load bias, name) of each library on the dynamic linker's list.
 
     Reads the list that the dynamic linker keeps for debuggers (`struct r_debug`, link.h).
     """
-    found = list(_image_rows(executable, bias, executable.path))
     dynamic = executable.dynamic
     debug = _dynamic_entry(memory, dynamic + bias, DT_DEBUG) if dynamic is not None else None
     size = memory.size
@@ -100,12 +110,8 @@ def link_map(memory: Memory, executable: Image, bias: int, open_library: Open) -
         base, name_at = memory.word(link), memory.word(link + size)
         name = memory.string(name_at) if name_at else None
         if name and base:
-            image = open_library(name)
-            if image is not None:
-                found.extend(_image_rows(image, base, name))
+            yield base, name
         link = memory.word(link + 3 * size)
-    found.sort(key=lambda f: f.start)
-    return found
 
 
 def _dynamic_entry(memory: Memory, at: int, wanted: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from evdiag.analyze import names
 from evdiag.model.report import Module, Report, Thread
-from evdiag.report import words
+from evdiag.report import value_lines, values, words
 from evdiag.report.lines import (
     ALARM,
     ARROW,
@@ -29,21 +29,30 @@ from evdiag.report.screen import (
     problem_line,
     rows_that_fit,
     top_rows,
+    verdict_lines,
 )
 
 LONGEST_STACK = 120
 """Rows of the crashed thread; recursion is folded, so only a strange stack is longer."""
 LONGEST_OTHER_STACK = 24
+LONGEST_GDB_STACK = 48
 MOST_LOG_LINES = 20
 
 
-def details(report: Report, width: int) -> list[Line]:
-    """The sections below the first screen, and the verdict once more where the eye ends up."""
+def details(report: Report, width: int, first: Report) -> list[Line]:
+    """The sections below the first screen, and the verdict once more where the eye ends up.
+
+    `first` is what the first screen was made of: this report, or the one before gdb was asked.
+    """
     sections = (
+        *_news(report, width, first),
         _all_evidence(report),
-        _whole_stack(report, width),
+        _whole_stack(report, width, first),
+        _values(report, width),
         _deadlock(report),
         _other_threads(report, width),
+        value_lines.section("Values of other threads", value_lines.of_other_threads(report, width)),
+        *_as_gdb_sees(report, width),
         _timeline(report),
         *_logs(report),
         _registers(report, width),
@@ -58,6 +67,21 @@ def details(report: Report, width: int) -> list[Line]:
     return join((lines, _once_more(report, width))) if is_long else lines
 
 
+def _news(report: Report, width: int, first: Report) -> list[list[Line]]:
+    """What the first screen could not have: values of its source line, and what changed."""
+    if first is report:
+        return []
+    verdict = verdict_lines(report, width)
+    problems = [error for error in report.soft_errors if error not in first.soft_errors]
+    steps = [text for text in report.verdict.advice if text not in first.verdict.advice]
+    return [
+        value_lines.crash_values(report, width),
+        verdict if verdict != verdict_lines(first, width) else [],
+        [problem_line(error) for error in problems],
+        [prose(text, PLAIN, "next  ", BOLD) for text in steps],
+    ]
+
+
 def _all_evidence(report: Report) -> list[Line]:
     verdict = report.verdict
     lines: list[Line] = []
@@ -69,16 +93,31 @@ def _all_evidence(report: Report) -> list[Line]:
     return lines
 
 
-def _whole_stack(report: Report, width: int) -> list[Line]:
+def _whole_stack(report: Report, width: int, first: Report) -> list[Line]:
     thread = report.crashed
     if thread is None:
         return []
     see = words.frame_to_see(report)
     rows = words.stack_rows(thread)
-    if top_rows(rows, see, rows_that_fit(report, width)) == rows:
+    if top_rows(rows, see, rows_that_fit(first, width)) == rows:
         return []
     title = heading(f"Stack of the crashed thread {words.thread_name(thread)}")
     return [title, *frame_lines(words.without_middle(rows, LONGEST_STACK), width, see)]
+
+
+def _values(report: Report, width: int) -> list[Line]:
+    title = f"Values of the crashed thread{values.source_of_values(report)}"
+    return value_lines.section(title, value_lines.of_crashed_thread(report, width))
+
+
+def _as_gdb_sees(report: Report, width: int) -> list[list[Line]]:
+    return [
+        value_lines.section(
+            f"The stack of thread {words.thread_name(thread)} as gdb sees it",
+            value_lines.as_gdb_sees(thread, width, LONGEST_GDB_STACK),
+        )
+        for thread in values.with_stacks_of_gdb(report)
+    ]
 
 
 def _deadlock(report: Report) -> list[Line]:

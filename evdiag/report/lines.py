@@ -3,13 +3,14 @@
 The layout is plain data: it needs no terminal library, and `terminal.py` paints it in one go.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from evdiag.analyze import names
 from evdiag.model.report import Frame, SourceLine
-from evdiag.report import words
+from evdiag.report import values, words
 from evdiag.report.words import Mark
 
 Piece = tuple[str, str]
@@ -29,6 +30,8 @@ WIDE = 110
 """From here on there is room for directories next to the names of functions."""
 NARROWEST = 40
 """A narrower terminal gets lines of this width: nothing useful fits into less."""
+_WIDE = re.compile("[^\u0000-\u02ff\u2010-\u2027\u2190-\u21ff]")
+"""What may take another number of cells than one; `…`, `·` and `→` are not among it."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -73,22 +76,34 @@ def join(sections: Iterable[Sequence[Line]]) -> list[Line]:
     return lines
 
 
+def is_narrow(text: str) -> bool:
+    """Whether the text surely takes one cell of a terminal for each character."""
+    return text.isascii() or not _WIDE.search(text)
+
+
 def plain(lines: Iterable[Line]) -> list[str]:
     """The lines without their styles, as long as they are."""
     return ["".join(text for text, _ in line.prefix + line.body).rstrip() for line in lines]
 
 
 def frame_lines(
-    rows: Sequence[Frame | Mark], width: int, see: Frame | None = None, indent: int = 0
+    rows: Sequence[Frame | Mark],
+    width: int,
+    see: Frame | None = None,
+    indent: int = 0,
+    arguments: bool = True,
 ) -> list[Line]:
-    """Frames in columns: level, function, place; the frame to look at first has an arrow."""
+    """Frames in columns: level, function, place; the frame to look at first has an arrow.
+
+    Values of arguments, where there are any, stand for the parameters if asked for.
+    """
     frames = [row for row in rows if isinstance(row, Frame)]
     digits = len(str(max((frame.level for frame in frames), default=0)))
     margin = indent + digits + 4  # arrow, space, level, two spaces
     places = [words.place_of(frame, max(16, width // 3), width >= WIDE) for frame in frames]
     widest_place = max(map(len, places), default=0)
     room = width - margin - widest_place - 2
-    names = [_name(frame, room) for frame in frames]
+    names = [_name(frame, room, arguments) for frame in frames]
     column = max((len(name) + len(tag) for name, tag in names), default=0)
     texts = iter(zip(names, places, strict=True))
     lines: list[Line] = []
@@ -101,9 +116,11 @@ def frame_lines(
     return lines
 
 
-def _name(frame: Frame, room: int) -> tuple[str, str]:
+def _name(frame: Frame, room: int, arguments: bool) -> tuple[str, str]:
     tag = " inlined" if frame.kind == "inline" else ""
-    return names.function(words.name_of(frame), room - len(tag)), tag
+    room -= len(tag)
+    called = values.call(frame, room) if arguments else ""
+    return called or names.function(words.name_of(frame), room), tag
 
 
 def _frame_line(

@@ -12,7 +12,7 @@ import msgspec
 
 from evdiag.analyze import names
 from evdiag.model.report import Report, Signature
-from evdiag.report import words
+from evdiag.report import value_lines, values, words
 from evdiag.report.lines import frame_lines, plain, source_lines
 from evdiag.report.neutral import neutralise
 
@@ -128,6 +128,8 @@ def _parts(report: Report) -> list[Part]:
         Part("verdict", lambda step: _verdict(report, *((12, 400), (3, 160))[step]), (70,)),
         Part("source lines", lambda step: "" if step else _crash_line(report), (65,)),
         Part("crashed thread", lambda step: _crashed_thread(report, step), (75, 80, 85, 90, 95)),
+        Part("values", lambda step: _values(report, step), (19, 32, 62)),
+        Part("stack of gdb", lambda step: _as_gdb_sees(report, step), (16, 33)),
         Part("logs", lambda step: _before_the_crash(report, (50, 10, 0)[step]), (40, 50)),
         Part("other threads", lambda step: _other_threads(report, step), (20, 21, 22)),
         Part("registers", lambda step: "" if step else _registers(report), (30,)),
@@ -195,8 +197,11 @@ def _crash_line(report: Report) -> str:
         return ""
     place = code(words.place_of(frame, 200))
     name = code(names.function(words.name_of(frame), 200))
-    lines = plain(source_lines(frame.source, 6))
-    return f"{place} in {name}" + (f"\n\n{block(lines, 'cpp')}" if lines else "")
+    source = plain(source_lines(frame.source, 6))
+    variables = plain(value_lines.at_the_line(frame, WIDTH))
+    blocks = [block(source, "cpp")] if source else []
+    blocks += [block(variables)] if variables else []
+    return "\n\n".join([f"{place} in {name}", *blocks])
 
 
 def _crashed_thread(report: Report, step: int) -> str:
@@ -223,6 +228,25 @@ def _other_threads(report: Report, step: int) -> str:
         shown = words.without_middle(rows, (40, 8)[step]) if step < 2 else []
         lines += plain(frame_lines(shown, WIDTH))
     return _folded(words.others_title(report), block(lines))
+
+
+def _values(report: Report, step: int) -> str:
+    if step > 2:
+        return ""
+    crashed = value_lines.of_crashed_thread(report, WIDTH, only_frame_to_see=step == 2)
+    others = [] if step else value_lines.of_other_threads(report, WIDTH)
+    parts = (("Values of the crashed thread", crashed), ("Values of other threads", others))
+    folds = [_folded(summary, block(plain(lines))) for summary, lines in parts if lines]
+    return "\n\n".join(folds)
+
+
+def _as_gdb_sees(report: Report, step: int) -> str:
+    lines: list[str] = []
+    for thread in values.with_stacks_of_gdb(report) if step < 2 else []:
+        title = f"The stack of thread {words.thread_name(thread)} as gdb sees it"
+        lines += ["", title] if lines else [title]
+        lines += plain(value_lines.as_gdb_sees(thread, WIDTH, (100, 25)[step]))
+    return _folded("The stack as gdb sees it", block(lines)) if lines else ""
 
 
 def _before_the_crash(report: Report, most: int) -> str:

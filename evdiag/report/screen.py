@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from evdiag.analyze import names
 from evdiag.model.report import Frame, Report, SoftError
-from evdiag.report import words
+from evdiag.report import value_lines, words
 from evdiag.report.lines import (
     BADGE,
     BOLD,
@@ -46,7 +46,7 @@ def rows_that_fit(report: Report, width: int) -> int:
 
 
 def _around_the_stack(report: Report, width: int) -> tuple[list[list[Line]], list[list[Line]]]:
-    above = [_headline(report), _verdict(report, width), _crash_line(report, width)]
+    above = [_headline(report), verdict_lines(report, width), _crash_line(report, width)]
     return above, [_problems(report), _next_steps(report)]
 
 
@@ -65,7 +65,8 @@ def _headline(report: Report) -> list[Line]:
     ]
 
 
-def _verdict(report: Report, width: int) -> list[Line]:
+def verdict_lines(report: Report, width: int) -> list[Line]:
+    """What happened, and the facts that say so."""
     verdict = report.verdict
     summary = verdict.summary or "The cause was not found."
     lines = [Line((badge(report), ("  ", PLAIN)), ((summary, BOLD),))]
@@ -89,7 +90,11 @@ def _crash_line(report: Report, width: int) -> list[Line]:
     place = words.place_of(frame, width * 2 // 3)
     name = names.function(words.name_of(frame), max(16, width - len(place) - 4))
     title = fixed((place, PLACE), (" in ", DIM), (name, BOLD))
-    return [title, *source_lines(frame.source, context=2)]
+    return [
+        title,
+        *source_lines(frame.source, context=2),
+        *value_lines.at_the_line(frame, width),
+    ]
 
 
 def _top_frames(report: Report, width: int, most: int) -> list[Line]:

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 from evdiag.model.report import Report
 from evdiag.report.details import details
-from evdiag.report.lines import NARROWEST, Line, join
+from evdiag.report.lines import BLANK, NARROWEST, Line, is_narrow, join
 from evdiag.report.neutral import neutralise
 from evdiag.report.screen import first_screen
+from evdiag.report.values import without_values
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-_WIDE = re.compile("[^\u0000-\u02ff\u2010-\u2027\u2190-\u21ff]")
-"""What may take another number of cells than one; `…`, `·` and `→` are not among it."""
 _TRAILING_SPACE = re.compile(" +\n")
 
 SUFFIX = ".txt"
@@ -29,8 +28,26 @@ def render(report: Report, width: int = 80, colour: bool = False) -> str:
     """The report in lines of at most `width` characters, with or without colours."""
     report = neutralise(report)
     width = max(width, NARROWEST)
-    lines = join((first_screen(report, width), details(report, width)))
+    lines = join((first_screen(report, width), details(report, width, report)))
     return paint(lines, width, colour)
+
+
+def render_first(report: Report, width: int = 80, colour: bool = False) -> str:
+    """The first screen alone, for a reader who waits: values of variables come later."""
+    width = max(width, NARROWEST)
+    return paint(first_screen(without_values(neutralise(report)), width), width, colour)
+
+
+def render_rest(
+    report: Report, width: int = 80, colour: bool = False, first: Report | None = None
+) -> str:
+    """What stands below `render_first`, with the values that came since then.
+
+    `first` is the report that the first screen was made of, where it was another one.
+    """
+    width = max(width, NARROWEST)
+    seen = without_values(neutralise(first or report))
+    return paint([BLANK, *details(neutralise(report), width, seen)], width, colour)
 
 
 def paint(lines: Sequence[Line], width: int, colour: bool) -> str:
@@ -65,11 +82,7 @@ def paint(lines: Sequence[Line], width: int, colour: bool) -> str:
 def _surely_fits(line: Line, width: int) -> bool:
     """Whether it fits, told without counting the terminal cells of every character."""
     texts = [text for text, _ in line.prefix + line.body]
-    return sum(map(len, texts)) <= width and all(map(_is_narrow, texts))
-
-
-def _is_narrow(text: str) -> bool:
-    return text.isascii() or not _WIDE.search(text)
+    return sum(map(len, texts)) <= width and all(map(is_narrow, texts))
 
 
 def _bent(line: Line, width: int, console: Console) -> Text:

@@ -25,6 +25,15 @@ _FIRST_REGISTERS = (
     "rip", "rsp", "rbp", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
     "r13", "r14", "r15", "eflags", "pc", "sp", "lr",
 )  # fmt: skip
+_RUNGS = {
+    "native+gdb": "stacks by evdiag, values by {gdb}",
+    "native": "stacks by evdiag, no values",
+    "native+mi": "stacks by evdiag, values by {gdb} without Python",
+    "gdb": "stacks and values by {gdb}",
+    "mi": "stacks and values by {gdb} without Python",
+    "notes": "neither stacks nor values",
+}
+"""What the rungs mean to a reader."""
 _SYMBOLS_ARE_FINE = {"full", "names"}
 
 
@@ -347,6 +356,22 @@ def size(number: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def gdb_name(report: Report) -> str:
+    """The gdb that took part, `gdb 13.1`; empty if none did."""
+    gdb = report.provenance.gdb or ""
+    return gdb if not gdb or "gdb" in gdb.lower() else f"gdb {gdb}"
+
+
+def _engines(report: Report) -> list[str]:
+    """Where stacks and values come from."""
+    gdb, rung = gdb_name(report), report.provenance.rung or ""
+    text = _RUNGS.get(rung)
+    if text is None:
+        return [rung, gdb]
+    named = text.format(gdb=gdb or "gdb")
+    return [named] if "{gdb}" in text else [named, gdb]
+
+
 def made_by(report: Report) -> list[str]:
     """Out of which core, by which evdiag, how and how quickly the report was made."""
     core, made = report.core, report.provenance
@@ -358,8 +383,7 @@ def made_by(report: Report) -> list[str]:
             core.path,
             "" if core.bytes is None else f"{size(core.bytes)}{lost}",
             f"{report.tool.name}{version}",
-            "" if not made.rung else f"{made.rung} stacks" if made.rung == "native" else made.rung,
-            made.gdb,
+            *_engines(report),
             f"{sum(made.timings.values()):.2f} s of CPU" if made.timings else "",
             f"redaction: {made.redaction}" if made.redaction else "",
             report.created,

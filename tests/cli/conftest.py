@@ -21,6 +21,12 @@ class Outcome(NamedTuple):
 Evdiag = Callable[..., Outcome]
 
 
+@pytest.fixture(autouse=True)
+def no_gdb(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are the business of the gdb tier; here each run would wait for a gdb."""
+    monkeypatch.setenv("EVDIAG_VALUES", "none")
+
+
 @pytest.fixture
 def evdiag(capsys: pytest.CaptureFixture[str]) -> Evdiag:
     """Run `evdiag` in this process."""

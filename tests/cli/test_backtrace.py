@@ -27,7 +27,7 @@ def test_the_terminal_report(evdiag: Evdiag, core: Path, demo: Path) -> None:
     assert "SIGSEGV, address not mapped (SEGV_MAPERR) at 0x18" in first_screen
     assert "→ 29          energy_wh = value;" in first_screen
     assert "charging::Session::book_energy(double) inlined" in first_screen
-    assert "gdb -nx" in first_screen
+    assert "evdiag gdb" in first_screen
     assert "15 other threads" in out
     assert "\x1b" not in out
 

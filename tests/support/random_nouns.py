@@ -7,10 +7,20 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 from hypothesis import strategies as st
 
-from evdiag.model.report import SCHEMA, Address, Noun, Report
+from evdiag.model.report import SCHEMA, Address, Noun, Report, Variable
 
 # Lone surrogates and unassigned characters too: they come out of broken memory.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=12)
+
+VALUES = st.sampled_from(
+    (
+        *("0x0", "0x7fff5c3a1b20", "12.5", "<optimized out>", '"connector-2"', "-1", "", " " * 999),
+        *("@0x8: <error: Cannot access memory at address 0x8>", "{connector = 1, " * 200),
+        *("std::vector of length -2, capacity 9 = {16, 32}", "(X *) 0x4141414141414141"),
+        *("名" * 999, "std::unique_ptr<X> = {get() = 0x0}"),
+    )
+)
+"""What gdb says about variables, beside any text."""
 
 _SCALARS: Mapping[object, st.SearchStrategy[Any]] = {
     str: TEXT,
@@ -29,6 +39,8 @@ def nouns(kind: type[Noun]) -> st.SearchStrategy[Any]:
         for field in msgspec.structs.fields(kind)
         if field.name != "schema"
     }
+    if kind is Variable:
+        fields["value"] = st.one_of(st.none(), VALUES, TEXT)
     return st.builds(kind, **fields)
 
 

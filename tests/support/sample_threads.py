@@ -1,6 +1,6 @@
 """Frames and threads for the sample reports: a module of EVerest with fourteen threads."""
 
-from evdiag.model.report import Address, Frame, SourceLine, Thread
+from evdiag.model.report import Address, Frame, SourceLine, Thread, Variable
 
 EXECUTABLE = "/opt/everest/libexec/everest/modules/EvseManager/EvseManager"
 FRAMEWORK = "/opt/everest/lib/libframework.so"
@@ -160,4 +160,113 @@ def other_threads() -> tuple[Thread, ...]:
         waiting_thread(9, "timer", 6, app(3, "module::Timer::wait()", None)),
         *(idle_thread(number) for number in (10, 11, 12, 13)),
         Thread(number=14, lwp=4134, ended="the stack memory is not in the core"),
+    )
+
+
+# ---------------------------------------------------------------- with the values of a gdb
+
+
+def var(name: str, kind: str | None = None, value: str | None = None, **more: str) -> Variable:
+    """A variable."""
+    return Variable(name=name, type=kind, value=value, **more)
+
+
+METER = "const charging::MeterReading &"
+READING = "{connector = 2, energy_wh = 1250, power_w = 8000}"
+LOST = "<optimized out>"
+LEDGER = (
+    "{sessions_ = std::map with 1 element = {[1] = std::unique_ptr<charging::Session> = "
+    "{get() = 0x55a8ffc0b3b0}}, name_ = "
+    '"ledger of the charging station in the car park below the town hall", opened_ = '
+    "{__d = {__r = 1795317164000000000}}, limits_ = std::vector of length 6, capacity 8 = "
+    "{16, 32, 63, 80, 125, 200}, mutex_ = {<std::__mutex_base> = {_M_mutex = {__data = "
+    "{__lock = 1, __count = 0, __owner = 4127, __nusers = 1, __kind = 0}}}, <No data fields>}}"
+)
+CHARGING = "/workspace/charger"
+
+
+def booking_source() -> tuple[SourceLine, ...]:
+    """The lines around an assignment to a member of no object."""
+    texts = (
+        "    // With a null session the fault is in a frame that is no real call.",
+        "    INLINED void book_energy(double value) {",
+        "        energy_wh = value;",
+        "    }",
+        "};",
+    )
+    return tuple(
+        SourceLine(number=27 + i, text=text, current=i == 2) for i, text in enumerate(texts)
+    )
+
+
+def booking_frames() -> tuple[Frame, ...]:
+    """Frames with arguments and locals as a gdb gives them, good ones and bad ones."""
+    booking = "charging::(anonymous namespace)::EnergyBooking<charging::SessionLedger>"
+    closure = var("__closure", "const struct {...} * const", "0x7f66ea30e9e0")
+    return (
+        app(
+            0,
+            "charging::Session::book_energy(double)",
+            f"{CHARGING}/charging.hpp",
+            29,
+            kind="inline",
+            source=booking_source(),
+            args=(var("this", "charging::Session * const", "0x0"), var("value", "double", "1250")),
+        ),
+        app(
+            1,
+            "operator()",
+            f"{CHARGING}/crash_memory.cpp",
+            60,
+            kind="inline",
+            args=(closure, var("session", "charging::Session *", "0x0")),
+            locals=(var("reading", METER, f"@0x7f66ea30ea10: {READING}"),),
+        ),
+        app(
+            2,
+            f"{booking}::book(charging::MeterReading const&, {STRING} const&)",
+            f"{CHARGING}/crash_memory.cpp",
+            59,
+            args=(
+                var("this", f"const {booking} * const", "0x7f66ea30ea08"),
+                var("reading", METER, f"@0x7f66ea30ea10: {READING}"),
+                var("token", f"const {STRING} &", '"DEADBEEF"'),
+            ),
+            locals=(
+                var("ledger", "charging::SessionLedger", LEDGER),
+                var("connector", "int", LOST),
+                var("limits", "std::vector<int, std::allocator<int> >",
+                    "std::vector of length -3, capacity 49 = {0, 0, 21}"),
+                var("owner", "charging::Owner *", "0x4141414141414141"),
+                var("*owner", "charging::Owner", problem="Cannot access memory"),
+                var("label", "const char *", '0x55a8dc9b2f40 "energy"'),
+                var("index", None, None, problem="took longer than 4 s"),
+                var("dump", f"{STRING}", '"' + "0a" * 300, problem="cut after 601 characters"),
+                *(var(f"phase_{n}", "float", f"{229 + n}.5") for n in range(6)),
+            ),
+        ),
+        app(3, "chain::update(charging::MeterReading const&)", f"{CHARGING}/chain.cpp", 116,
+            args=(var("reading", METER, LOST),), locals=(var("next", "int", LOST),)),
+        system(4, "std::__invoke<void (*)()>(void (*&&)())", EXECUTABLE, file=f"{CXX}/invoke.h",
+               line=96, args=(var("__fn", "void (*&&)()", LOST),)),
+        system(5, "std::function<void ()>::operator()() const", EXECUTABLE,
+               file=f"{CXX}/std_function.h", line=591,
+               args=(var("this", "const std::function<void ()> * const", "0x0"),),
+               locals=tuple(var(f"__x{n}", "int", f"{n}") for n in range(5))),
+        app(6, "module::run(int, char const*)", f"{CHARGING}/module.cpp", 77,
+            args=(var("attempt", "int", "3"), var("name", "char *", '0x55a8dc9b2f40 "evse"'))),
+        *thread_start(7),
+    )  # fmt: skip
+
+
+def booking_thread() -> Thread:
+    """The thread that gdb was asked about; it sees one frame less."""
+    frames = booking_frames()
+    return Thread(
+        number=1,
+        lwp=4127,
+        role="message worker",
+        crashed=True,
+        frames=frames,
+        gdb_frames=(*frames[:3], *frames[6:8]),
     )

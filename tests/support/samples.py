@@ -32,9 +32,11 @@ from tests.support.sample_threads import (
     SOURCES,
     STRING,
     app,
+    booking_thread,
     crashed_thread,
     other_threads,
     system,
+    var,
 )
 
 
@@ -160,6 +162,34 @@ def null_write() -> Report:
     )
 
 
+def values() -> Report:
+    """A null object whose member was written, with what a gdb said about the variables."""
+    asked = app(
+        2,
+        "module::Timer::wait(int)",
+        "/workspace/charger/timer.cpp",
+        12,
+        args=(var("milliseconds", "int", "500"),),
+    )
+    waiting = Thread(
+        number=2, lwp=4128, role="timer", frames=(system(0, "__futex_wait"), system(1, None), asked)
+    )
+    return Report(
+        tool=Tool(version="0.1.0"),
+        title="evse_manager (EvseManager): null-write in charging::Session::book_energy",
+        verdict=Verdict(
+            cls="null-write",
+            summary="wrote to address 0x18: a null pointer plus an offset of 0x18 (rax is 0)",
+            evidence=("SIGSEGV, address not mapped (SEGV_MAPERR) at 0x18",),
+            advice=("Find out in the first frame of your own code why the pointer is null.",),
+            frame=0,
+        ),
+        threads=(booking_thread(), waiting),
+        core=CoreFile(path="core.4127", bytes=4_800_000),
+        provenance=Provenance(gdb="13.1", rung="native+gdb", timings={"gdb": 1.2}),
+    )
+
+
 DEPTH = "station::Tree::depth(station::Node const*) const"
 OVERFLOWN = Thread(
     number=1,
@@ -262,6 +292,15 @@ def hostile_thread() -> Thread:
         module=f"/lib/{HOSTILE}",
         in_app=True,
         source=(SourceLine(number=1, text=f"\tint x; // {HOSTILE} ````````", current=True),),
+        args=(
+            var("x", HOSTILE, HOSTILE),
+            var(HOSTILE, HOSTILE, None, problem=HOSTILE),
+            var("名", "名前" * 90, "名前" * 900),
+        ),
+        locals=(
+            var("*x", HOSTILE * 50, f"{HOSTILE}{'(' * 5000}", problem=HOSTILE),
+            *(var(f"v{n}", "{<(", "{" * 90) for n in range(300)),
+        ),
     )
     nameless = Frame(level=1, module="名" * 200, offset=Address(1), pc=Address(2))
     wide = Frame(level=2, function="名前" * 150, file="名" * 90, line=2)
@@ -270,6 +309,7 @@ def hostile_thread() -> Thread:
         role=HOSTILE,
         crashed=True,
         frames=(frame, nameless, wide),
+        gdb_frames=(frame, wide),
         ended=HOSTILE,
         state=HOSTILE,
     )
@@ -319,6 +359,7 @@ def empty() -> Report:
 
 ALL = {
     "null_write": null_write,
+    "values": values,
     "overflow": overflow,
     "abort": abort,
     "hostile": hostile,

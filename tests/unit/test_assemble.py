@@ -66,7 +66,7 @@ OWN = Frame(
 
 def test_the_report_says_how_it_was_made() -> None:
     error = SoftError(stage="core", message="cut")
-    report = report_of(OWN, soft_errors=(error,))
+    report = report_of(Frame(level=0), OWN, soft_errors=(error,))
     assert (report.schema, report.tool.name, report.tool.version) == (
         *("evdiag.report/1", "evdiag"),
         "1.2.3",
@@ -75,6 +75,8 @@ def test_the_report_says_how_it_was_made() -> None:
     assert report.provenance.timings == {"notes": 0.001}
     assert report.provenance.rung == "native"
     assert report.soft_errors == (error,)
+    # a single frame is what the registers say: nothing was unwound
+    assert report_of(OWN).provenance.rung == "notes"
 
 
 def test_the_verdict_is_the_cause_that_was_found() -> None:
@@ -103,16 +105,16 @@ def test_without_frames_there_is_none_to_look_at() -> None:
     assert report.signature.address is None
 
 
-def test_values_of_variables_need_a_debugger_and_the_program() -> None:
+def test_the_last_advice_opens_the_core_in_gdb() -> None:
     assert report_of(OWN).verdict.advice == ()
     report = report_of(OWN, program="/copy of/EvseManager", sysroot="/root fs")
     assert report.verdict.advice == (
-        "For the values of variables: gdb -nx -iex 'set sysroot /root fs' "
-        "'/copy of/EvseManager' /cores/core.42 -ex 'bt full'",
+        "To look around in the crashed process yourself: "
+        "evdiag gdb /cores/core.42 --sysroot '/root fs'",
     )
     report = report_of(OWN, program="/bin/a")
     assert report.verdict.advice == (
-        "For the values of variables: gdb -nx /bin/a /cores/core.42 -ex 'bt full'",
+        "To look around in the crashed process yourself: evdiag gdb /cores/core.42",
     )
 
 

@@ -21,6 +21,7 @@ from evdiag.model.report import (
     SoftError,
     Thread,
     TimelineEvent,
+    Variable,
     Verdict,
 )
 from evdiag.report import markdown
@@ -215,8 +216,12 @@ def test_a_big_report_is_cut_and_says_so() -> None:
 def monster(char: str) -> Report:
     """Every text as long as texts may be, and too many of everything."""
     text = char * 5_000
+    variables = tuple(Variable(name=f"{text}{n}", type=text, value=text) for n in range(9))
     frame = Frame(level=0, function=text, file=text, module=text, in_app=True)
-    frames = tuple(msgspec.structs.replace(frame, level=level) for level in range(3_000))
+    frames = tuple(
+        msgspec.structs.replace(frame, level=level, args=variables if level < 25 else ())
+        for level in range(3_000)
+    )
     many = (text,) * 300
     return Report(
         title=text,
@@ -225,7 +230,9 @@ def monster(char: str) -> Report:
         abort_message=text,
         process=Process(executable=text, argv=many, module_id=text, build_id=text),
         threads=(
-            Thread(number=1, role=text, crashed=True, frames=frames, ended=text),
+            Thread(
+                number=1, role=text, crashed=True, frames=frames, gdb_frames=frames[:99], ended=text
+            ),
             *(Thread(number=n, role=text, group=n, frames=frames[:9]) for n in range(2, 200)),
         ),
         modules=tuple(Module(path=text, build_id=text, symbols="missing") for _ in range(300)),

@@ -90,7 +90,7 @@ def test_the_terminal_obeys_nothing_of_a_hostile_report() -> None:
 # ---------------------------------------------------------------- the first screen
 
 
-@pytest.mark.parametrize("name", ["null_write", "overflow", "abort", "empty"])
+@pytest.mark.parametrize("name", ["null_write", "values", "overflow", "abort", "empty"])
 def test_the_first_screen_fits(name: str) -> None:
     text = paint(first_screen(samples.ALL[name](), 80), 80, colour=False)
     assert len(text.splitlines()) <= SCREEN - 1  # the last line is for the prompt

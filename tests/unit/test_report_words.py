@@ -31,7 +31,17 @@ from tests.support import samples
 
 # ---------------------------------------------------------------- the registry
 
-HELPERS = {"__init__", "details", "lines", "neutral", "schema", "screen", "words"}
+HELPERS = {
+    "__init__",
+    "details",
+    "lines",
+    "neutral",
+    "schema",
+    "screen",
+    "value_lines",
+    "values",
+    "words",
+}
 
 
 def test_every_file_of_the_folder_is_a_known_format_or_a_known_helper() -> None:
@@ -315,17 +325,36 @@ def test_how_the_report_was_made() -> None:
         created="today",
         core=CoreFile(path="core.1", bytes=2_000_000, missing_bytes=5_000),
         provenance=Provenance(
-            gdb="gdb 18", rung="notes", timings={"a": 0.5, "b": 0.25}, redaction="default"
+            gdb="gdb 18", rung="native+gdb", timings={"a": 0.5, "b": 0.25}, redaction="default"
         ),
     )
     assert words.made_by(report) == [
         "core.1",
         "2.0 MB, 5.0 kB missing",
         "evdiag",
-        "notes",
-        "gdb 18",
+        "stacks by evdiag, values by gdb 18",
         "0.75 s of CPU",
         "redaction: default",
         "today",
     ]
-    assert "native stacks" in words.made_by(samples.null_write())
+    assert "stacks by evdiag, no values" in words.made_by(samples.null_write())
+
+
+@pytest.mark.parametrize(
+    ("rung", "gdb", "said"),
+    [
+        ("native+gdb", "13.1", ["stacks by evdiag, values by gdb 13.1"]),
+        ("native+gdb", None, ["stacks by evdiag, values by gdb"]),
+        ("native+mi", "13.1", ["stacks by evdiag, values by gdb 13.1 without Python"]),
+        ("gdb", "GNU gdb 16", ["stacks and values by GNU gdb 16"]),
+        ("mi", "16", ["stacks and values by gdb 16 without Python"]),
+        ("native", None, ["stacks by evdiag, no values"]),
+        ("notes", "13.1", ["neither stacks nor values", "gdb 13.1"]),
+        ("something later", "13.1", ["something later", "gdb 13.1"]),
+        (None, None, []),
+    ],
+)
+def test_where_stacks_and_values_come_from(
+    rung: str | None, gdb: str | None, said: list[str]
+) -> None:
+    assert words.made_by(Report(provenance=Provenance(rung=rung, gdb=gdb))) == ["evdiag", *said]

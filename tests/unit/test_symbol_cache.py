@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from evdiag.adapters.symbols import make_room
+from evdiag.adapters.files import make_room
 
 
 def _file(path: Path, size: int, age: int) -> Path:

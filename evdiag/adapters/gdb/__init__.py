@@ -1,0 +1,1 @@
+"""Values of variables from gdb, the only adapter that starts a debugger."""

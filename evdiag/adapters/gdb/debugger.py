@@ -1,0 +1,216 @@
+"""Values of variables from gdb: the first gdb that works, by the best way that it knows.
+
+The ways are an extractor inside gdb's Python, and plain commands where it has no Python. Whether
+it worked is told by the answer's content: gdb ends with 0 even when it could not read the core.
+"""
+
+import base64
+import os
+import re
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from evdiag.adapters.files import make_room
+from evdiag.adapters.gdb.find import Gdb, candidates
+from evdiag.adapters.gdb.plain import read_plainly
+from evdiag.adapters.gdb.process import Process
+from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene, laid_out, settings
+from evdiag.adapters.gdb.session import Session, quote
+from evdiag.errors import GdbDied, GdbError, GdbRefused, GdbTimeout, GdbUnusable
+from evdiag.model.values import Document, Request
+from evdiag.parse.mi import MiError, read_document
+
+TIMEOUT = 120.0
+"""Seconds for one gdb, from start to answer."""
+STARTING = 20.0
+"""Seconds for the first answer."""
+PATIENCE = 4.0
+"""Seconds for one value; the slowest good one that was seen took 1.7 on a large program."""
+MAX_INDEXES = 2 << 30
+
+SAFE = ("-nx", "-nh", "-q", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off")
+"""No init files of anybody, no scripts out of the files that are read, no network."""
+
+QUIET = (
+    "set confirm off",
+    "set pagination off",
+    "set width 0",
+    "set height 0",
+    "set style enabled off",
+    "set history save off",
+    "set python print-stack none",
+    "set backtrace past-main on",
+    "set print frame-arguments none",
+    "set print frame-info short-location",
+    "set disassembly-flavor intel",
+    "maintenance set internal-error quit yes",
+    "maintenance set internal-error corefile no",
+    "maintenance set internal-warning quit no",
+    "maintenance set internal-warning corefile no",
+)
+FASTER = ("set language c++", "set opaque-type-resolution off")
+"""With the same values: measured on the whole set of crash programs. The language also has to be
+said because gdb takes C when the innermost frame is libc's, and then knows no containers."""
+
+Progress = Callable[[str], None]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """gdb's answer, and how it came about."""
+
+    document: Document
+    gdb: str
+    """Version and origin."""
+    python: bool
+    """False: plain commands."""
+    notes: tuple[str, ...] = ()
+    """What went wrong before it went right."""
+
+
+class Debugger:
+    """Reads values with whatever gdb there is; one object for all cores of a run."""
+
+    def __init__(
+        self, named: str | None, cache: Path, timeout: float = TIMEOUT,
+        progress: Progress | None = None,
+    ) -> None:  # fmt: skip
+        self.named, self.cache, self.timeout = named, cache, timeout
+        self._progress = progress
+
+    def values(self, scene: Scene, request: Request) -> Answer:
+        """gdb's answer. Raises GdbError of the last gdb that was tried."""
+        notes: list[str] = []
+        failed: GdbError | None = None
+        gdbs = candidates(self.named, scene.machine)
+        for gdb in gdbs:
+            try:
+                return self._ask(gdb, scene, request, notes, plain=False)
+            except GdbTimeout:
+                raise
+            except GdbError as error:
+                failed = error
+                notes.append(str(error))
+        if isinstance(failed, GdbDied):  # perhaps it was the extractor's way that it died of
+            try:
+                return self._ask(gdbs[0], scene, request, notes, plain=True)
+            except GdbError as error:
+                failed = error
+        assert failed is not None
+        raise failed
+
+    def _ask(
+        self, gdb: Gdb, scene: Scene, request: Request, notes: list[str], *, plain: bool
+    ) -> Answer:
+        with laid_out(scene) as folder:
+            if self._progress:
+                self._progress(f"gdb reads variables of {scene.core.name}")
+            command = [*gdb.command, *SAFE, "--interpreter=mi3"]
+            process = Process(command, folder, environment(folder), scene.memory)
+            conversation = _Conversation(Session(process), self.timeout)
+            good = False
+            try:
+                answer = conversation.answer(scene, request, folder, self.cache, plain=plain)
+                good = True
+            finally:
+                conversation.session.end(died=not good)
+        notes = [*notes, *conversation.notes]
+        return msgspec.structs.replace(
+            answer, gdb=f"{answer.gdb} ({gdb.origin})", notes=tuple(notes)
+        )
+
+
+class _Conversation:
+    """From a started gdb to its answer, within the time that it has."""
+
+    def __init__(self, session: Session, timeout: float) -> None:
+        self.session = session
+        self.deadline = time.monotonic() + timeout
+        self.notes: list[str] = []
+
+    @property
+    def _left(self) -> float:
+        return max(self.deadline - time.monotonic(), 0.0)
+
+    def answer(
+        self, scene: Scene, request: Request, folder: Path, cache: Path, *, plain: bool
+    ) -> Answer:
+        python, version = self._greet()
+        self._set((*QUIET, *settings(scene, folder), *FASTER))
+        if version:
+            self._set(index_folder(cache, version))
+        if scene.program is not None:
+            self.session.run(f"-file-exec-and-symbols {PROGRAM}", self._left)
+        self.session.run(f"-target-select core {CORE}", self._left)
+        # The answer has to come before the time is over, also when values take all of it.
+        request = msgspec.structs.replace(request, seconds=min(request.seconds, 0.8 * self._left))
+        document = None
+        if python and not plain:
+            document = self._extract(request)
+        used_python = document is not None
+        if document is None:
+            document = read_plainly(self.session, request, PATIENCE)
+        return Answer(document=document, gdb=version or "gdb", python=used_python)
+
+    def _greet(self) -> tuple[bool, str | None]:
+        """(whether it has Python, version). Raises GdbUnusable if it is no gdb."""
+        try:
+            features = self.session.results(
+                self.session.run("-list-features", min(STARTING, self._left))
+            ).get("features", [])
+            self.session.run("-gdb-version", self._left)
+        except (GdbDied, GdbTimeout, GdbRefused) as error:
+            raise GdbUnusable(str(error)) from None
+        first = self.session.said[0].splitlines()[0].split() if self.session.said else []
+        return "python" in features, first[-1] if first else None
+
+    def _set(self, commands: tuple[str, ...]) -> None:
+        """Settings; a gdb that does not know one does without."""
+        for command in commands:
+            self.session.ask(f"-interpreter-exec console {quote(command)}", self._left)
+
+    def _extract(self, request: Request) -> Document | None:
+        """The document of the extractor; None where this gdb is too old for it."""
+        packed = base64.b64encode(_extractor()).decode()
+        code = f"python import base64;exec(base64.b64decode('{packed}').decode())"
+        installed = self.session.ask(f"-interpreter-exec console {quote(code)}", self._left)
+        if installed.cls == "error":
+            self.notes.append(f"gdb's Python is of no use: {self.session.message(installed)}")
+            return None
+        words = msgspec.json.encode(request).hex()
+        result = self.session.run(f"-evdiag-values {words}", self._left, PATIENCE)
+        try:
+            return read_document(result)
+        except MiError as error:
+            raise GdbRefused(str(error)) from None
+
+
+def index_folder(cache: Path, version: str) -> tuple[str, ...]:
+    """Settings that let gdb keep the index that it makes of each file, by build-id."""
+    folder = cache / "gdb-index" / re.sub(r"[^\w.-]", "_", version)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_room(folder, MAX_INDEXES)
+    except OSError:
+        return ()
+    return f"set index-cache directory {folder}", "set index-cache enabled on"
+
+
+def _extractor() -> bytes:
+    return resources.files("evdiag.adapters.gdb").joinpath("inside", "extractor.py").read_bytes()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What gdb may know of this machine: no home, no debuginfod, no Python of the user's."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder / "home"),
+        "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -1,0 +1,75 @@
+"""Which gdb to use: the one that was named, the one on PATH, the one from the wheel."""
+
+import importlib.util
+import platform
+import shlex
+import shutil
+import sys
+
+import msgspec
+
+from evdiag.errors import GdbMissing
+from evdiag.model.machine import Machine
+
+WHEEL = "gdb_for_pwndbg"
+"""The package behind the extra `gdb`: gdb 18 for all architectures."""
+_OWN_MACHINES = {
+    "x86_64": {"x86-64", "i386"},
+    "amd64": {"x86-64", "i386"},
+    "aarch64": {"aarch64", "arm"},
+    "arm64": {"aarch64", "arm"},
+}
+
+
+class Gdb(msgspec.Struct, frozen=True):
+    """A command that starts a gdb."""
+
+    command: tuple[str, ...]
+    origin: str
+    """Where it was found, in words."""
+
+
+def candidates(named: str | None, machine: Machine) -> list[Gdb]:
+    """The gdbs to try, best first. Raises GdbMissing.
+
+    A distribution's gdb knows its own architecture only: for cores of another one, those that
+    know all come first.
+    """
+    if named is not None:
+        return [_named(named)]
+    own = _on_path("gdb")
+    all_machines = [*_wheel(), *_on_path("gdb-multiarch")]
+    found = [*all_machines, *own] if is_foreign(machine) else [*own, *all_machines]
+    if not found:
+        raise GdbMissing("there is no gdb on this machine: no values of variables")
+    return found
+
+
+def is_foreign(machine: Machine) -> bool:
+    """Whether a core is of another architecture than this machine."""
+    return machine.name not in _OWN_MACHINES.get(platform.machine().lower(), set())
+
+
+def _named(text: str) -> Gdb:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        words = ()
+    if not words:
+        raise GdbMissing(f"--gdb {text!r} is not a command")
+    path = shutil.which(words[0])
+    if path is None:
+        raise GdbMissing(f"--gdb {words[0]} is not a program", advice="Check its path.")
+    return Gdb((path, *words[1:]), "--gdb")
+
+
+def _on_path(name: str) -> list[Gdb]:
+    path = shutil.which(name)
+    return [Gdb((path,), "PATH")] if path else []
+
+
+def _wheel() -> list[Gdb]:
+    if importlib.util.find_spec(WHEEL) is None:
+        return []
+    # -P: the folder that gdb starts in is no place to import from
+    return [Gdb((sys.executable, "-P", "-m", f"{WHEEL}.gdb"), "the extra evdiag[gdb]")]

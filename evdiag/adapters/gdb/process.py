@@ -1,0 +1,176 @@
+"""A gdb, or a command that stands for one: started safely, read without waiting, ended for sure.
+
+It gets a session of its own and is killed as a group, so that nothing that it started stays
+behind. Its memory is limited, it leaves no core of its own, and both of its outputs are drained
+all the time: a gdb that writes much to stderr would block for ever otherwise.
+"""
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from evdiag.errors import GdbDied, GdbRefused, GdbUnusable
+
+MAX_LINE = 256 << 20
+"""A longer line is no answer."""
+KEPT_ERRORS = 4096
+"""Bytes of stderr that are kept, for the message when gdb dies."""
+CHUNK = 1 << 18
+GRACE = 2.0
+"""Seconds that gdb gets to end by itself, and to write its index cache."""
+
+
+def limit(pid: int, memory: int | None) -> None:
+    """Limit what a process may take. macOS cannot do that from outside, and does without."""
+    set_limit = getattr(resource, "prlimit", None)
+    if set_limit is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        set_limit(pid, resource.RLIMIT_CORE, (0, 0))
+        if memory is not None:
+            set_limit(pid, resource.RLIMIT_AS, (memory, memory))
+
+
+class Process:
+    """gdb's process and its three pipes."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        memory: int | None = None,
+    ) -> None:
+        """Start it in a folder, with at most so many bytes of memory. Raises GdbUnusable."""
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - the user's own gdb
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                env=environment,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise GdbUnusable(f"{command[0]} cannot be started: {reason}") from None
+        self.name = command[0]
+        limit(self._process.pid, memory)
+        self._pipes = [
+            pipe
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr)
+            if pipe is not None
+        ]
+        self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes)
+        for fd in (self._in, self._out, self._err):
+            os.set_blocking(fd, False)
+        self._unsent = b""
+        self._partial = bytearray()
+        self._lines: deque[bytes] = deque()
+        self._errors = bytearray()
+        self._open = {self._out, self._err}
+
+    # -- talking
+
+    def send(self, line: str) -> None:
+        """Queue a line for gdb; it is written while lines are read."""
+        self._unsent += line.encode() + b"\n"
+
+    def lines(self, deadline: float) -> list[bytes]:
+        """Lines that have come, after waiting for some until the deadline; none is late.
+
+        Raises GdbDied when it has ended, GdbRefused for an endless line.
+        """
+        while not self._lines:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return []
+            if self._out not in self._open:
+                raise GdbDied(self._obituary())
+            self._pump(left)
+        found = list(self._lines)
+        self._lines.clear()
+        return found
+
+    def _pump(self, seconds: float) -> None:
+        wanted = [self._in] if self._unsent else []
+        readable, writable, _ = select.select(list(self._open), wanted, [], seconds)
+        if writable:
+            try:
+                self._unsent = self._unsent[os.write(self._in, self._unsent[:CHUNK]) :]
+            except OSError:  # it is gone: what it said before it went may still be read
+                self._unsent = b""
+        for fd in readable:
+            self._receive(fd)
+
+    def _receive(self, fd: int) -> None:
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._open.discard(fd)
+        elif fd == self._err:
+            self._errors += data
+            del self._errors[:-KEPT_ERRORS]
+        else:
+            self._split(data)
+
+    def _split(self, data: bytes) -> None:
+        """Cut what came into lines, looking at each byte once."""
+        head, newline, rest = data.partition(b"\n")
+        self._partial += head
+        if len(self._partial) > MAX_LINE:
+            raise GdbRefused(f"{self.name} printed a line of more than {MAX_LINE >> 20} MB")
+        if newline:
+            self._lines.append(bytes(self._partial))
+            *whole, last = rest.split(b"\n")
+            self._lines.extend(whole)
+            self._partial = bytearray(last)
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: gdb gives up what it is doing."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGINT)
+
+    # -- the end
+
+    def close(self, *, politely: bool = False) -> None:
+        """End it and everything that it started."""
+        if politely:
+            self._unsent = b""
+            self._pipes[0].close()  # gdb ends when nothing more can come
+            self._drain(time.monotonic() + GRACE)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in self._pipes:
+            pipe.close()
+
+    def _drain(self, deadline: float) -> None:
+        """Read and forget until it has ended, or the deadline has come."""
+        with contextlib.suppress(GdbDied, GdbRefused):
+            while self.lines(deadline):
+                pass
+
+    def _obituary(self) -> str:
+        """How it ended, and its last words."""
+        try:
+            code = self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            how = "closed its output"
+        else:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        said = bytes(self._errors).decode("utf-8", "replace").strip().splitlines()
+        return f"{self.name} {how}" + (f": {said[-1][:300]}" if said else "")

@@ -1,0 +1,335 @@
+"""What gdb is asked about a report, and how its answer gets into it.
+
+Values belong to frames by program counter: the stacks are ours, gdb's are only compared with
+them. Where both differ, ours stay and gdb's stand beside them.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from evdiag.analyze.frames import crash_frame, is_in_app
+from evdiag.analyze.redact import redacted
+from evdiag.analyze.spelling import same_spelling
+from evdiag.model.report import Address, Frame, Report, SoftError, Thread, Variable
+from evdiag.model.values import BadPointer, Document, ReadFrame, ReadThread, ReadVariable, Request
+
+WHICH = ("crash", "all", "none")
+"""Whose values are wanted: of the crashed thread, of all threads, of none."""
+MOST_FRAMES = 64
+MOST_NAMES = 24
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_MEMORY_ACCESS = ("read", "write")
+
+
+def request_for(report: Report, which: str, *, unwound: bool) -> Request | None:
+    """What to ask gdb; None if there is nothing to ask about.
+
+    `unwound` tells whether our own engine can unwind the core's machine.
+    """
+    crashed = report.crashed
+    if which == "none" or crashed is None or crashed.lwp is None:
+        return None
+    lwps = None if which == "all" or not unwound else (crashed.lwp,)
+    frame = crash_frame(crashed.frames)
+    return Request(
+        lwps=lwps,
+        values=None if which == "all" else (crashed.lwp,),
+        frames=MOST_FRAMES,
+        places=not unwound or _lacks_places(crashed),
+        pointees=(int(frame.pc),) if frame is not None and frame.pc is not None else (),
+        names=names_on_line(frame),
+        fault=_fault(report),
+    )
+
+
+def stacks_request(request: Request, lwps: tuple[int, ...]) -> Request:
+    """The same for the whole stacks of some threads, without values."""
+    return msgspec.structs.replace(request, lwps=lwps, values=(), places=True, fault=None)
+
+
+def names_on_line(frame: Frame | None) -> tuple[str, ...]:
+    """Identifiers of the source line of the crash, and `this`."""
+    text = next((line.text for line in frame.source if line.current), "") if frame else ""
+    found = dict.fromkeys(("this", *_IDENTIFIER.findall(text.partition("//")[0])))
+    return tuple(found)[:MOST_NAMES]
+
+
+def _lacks_places(thread: Thread) -> bool:
+    """Whether a frame of the application has no line: gdb may read what we cannot."""
+    return any(f.in_app and not f.line for f in thread.frames)
+
+
+def _fault(report: Report) -> int | None:
+    signal = report.signal
+    if signal is None or signal.access not in _MEMORY_ACCESS:
+        return None
+    address = signal.adjusted_address
+    address = signal.fault_address if address is None else address
+    return None if address is None else int(address)
+
+
+# ---------------------------------------------------------------- the answer
+
+
+class Attached(msgspec.Struct, frozen=True, kw_only=True):
+    """The report with gdb's values in it."""
+
+    report: Report
+    differing: tuple[int, ...] = ()
+    """Threads (LWP) whose stack gdb sees in another way."""
+    stacks_from_gdb: bool = False
+    """Whether the crashed thread's stack, or its names, are gdb's."""
+
+
+def attach(report: Report, document: Document, *, unwound: bool) -> Attached:
+    """Put values, and what else gdb knows better, into the report."""
+    answers = {thread.lwp: thread for thread in document.threads}
+    threads: list[Thread] = []
+    differing: list[int] = []
+    from_gdb = False
+    for thread in report.threads:
+        answer = answers.get(thread.lwp or 0)
+        if answer is None or not answer.frames:
+            threads.append(thread)
+            continue
+        if not unwound and len(_physical(answer.frames)) > len(_physical(thread.frames)):
+            merged, agrees, filled = _adopted(thread, answer), True, True
+        else:
+            merged, agrees, filled = _merged(thread, answer)
+        if not agrees and thread.lwp is not None:
+            differing.append(thread.lwp)
+        from_gdb = from_gdb or (filled and thread.crashed)
+        threads.append(merged)
+    enriched = msgspec.structs.replace(report, threads=tuple(threads))
+    return Attached(
+        report=_with_evidence(enriched, answers),
+        differing=tuple(differing),
+        stacks_from_gdb=from_gdb,
+    )
+
+
+def with_gdb_stacks(report: Report, document: Document) -> Report:
+    """Keep gdb's stacks of threads on which it does not agree, and say so."""
+    answers = {thread.lwp: thread for thread in document.threads}
+    threads, errors = [], list(report.soft_errors)
+    for thread in report.threads:
+        answer = answers.get(thread.lwp or 0)
+        if answer is not None and answer.frames:
+            at = _first_difference(thread, answer)
+            thread = msgspec.structs.replace(thread, gdb_frames=_frames_of(answer, report))
+            errors.append(
+                SoftError(
+                    stage="stacks",
+                    message=f"gdb sees another stack of LWP {thread.lwp} from frame {at} on",
+                    effect="both are in the report; values belong to the frames above it",
+                )
+            )
+        threads.append(thread)
+    return msgspec.structs.replace(report, threads=tuple(threads), soft_errors=tuple(errors))
+
+
+def value_errors(document: Document, *, python: bool) -> tuple[SoftError, ...]:
+    """What was cut or skipped."""
+    found: list[SoftError] = []
+
+    def note(message: str, effect: str, hint: str | None = None) -> None:
+        found.append(SoftError(stage="values", message=message, effect=effect, hint=hint))
+
+    if document.late:
+        note(
+            f"the time for values was over: {document.late} were not read",
+            "those of outer frames are missing",
+            "give it more with --gdb-timeout",
+        )
+    if document.slow:
+        note(
+            f"gdb came to no end with {document.slow} of the values",
+            "they are left out; such values are often corrupt",
+        )
+    if document.cut:
+        note(f"long values were cut: {document.cut}", "only their beginning is in the report")
+    if not python:
+        note(
+            "this gdb has no Python",
+            "containers are shown by their members",
+            "install the full gdb, or `pip install 'evdiag[gdb]'`",
+        )
+    return tuple(found)
+
+
+# ---------------------------------------------------------------- frame by frame
+
+
+def _physical(frames: Sequence[ReadFrame | Frame]) -> list[list[int]]:
+    """Indices of frames that belong together: inlined calls and the function around them."""
+    groups: list[list[int]] = []
+    inner: list[int] = []
+    for i, frame in enumerate(frames):
+        inner.append(i)
+        if frame.kind not in ("inline", "tailcall"):
+            groups.append(inner)
+            inner = []
+    return [*groups, inner] if inner else groups
+
+
+def _pairs(thread: Thread, answer: ReadThread) -> Iterator[tuple[list[int], list[int]]]:
+    """Groups of our frames and of gdb's with the same pc, up to the first difference."""
+    own, other = _physical(thread.frames), _physical(_without_tail_calls(answer))
+    yield from zip(own, other, strict=False)
+
+
+def _without_tail_calls(answer: ReadThread) -> list[ReadFrame]:
+    """gdb also shows calls that left no frame behind."""
+    return [frame for frame in answer.frames if frame.kind != "tailcall"]
+
+
+def _first_difference(thread: Thread, answer: ReadThread) -> int | None:
+    """Level of our first frame on which gdb does not agree, or None."""
+    theirs = _without_tail_calls(answer)
+    for own, other in _pairs(thread, answer):
+        if thread.frames[own[-1]].pc != theirs[other[-1]].pc:
+            # Behind a recursion that was folded the stacks cannot be compared.
+            return None if _is_folded(thread) else thread.frames[own[0]].level
+    shorter, longer = len(_physical(theirs)), len(_physical(thread.frames))
+    if shorter < longer and not answer.more and not _is_folded(thread):
+        return thread.frames[_physical(thread.frames)[shorter][0]].level
+    if shorter > longer and not _is_folded(thread) and thread.frames:
+        return thread.frames[-1].level + 1
+    return None
+
+
+def _is_folded(thread: Thread) -> bool:
+    return bool(thread.folds or thread.omitted)
+
+
+def _merged(thread: Thread, answer: ReadThread) -> tuple[Thread, bool, bool]:
+    """(thread with values, whether gdb agrees, whether it filled in names)."""
+    frames, theirs = list(thread.frames), _without_tail_calls(answer)
+    filled = False
+    for own, other in _pairs(thread, answer):
+        if frames[own[-1]].pc != theirs[other[-1]].pc:
+            break
+        # Both see the function itself; of inlined calls one of them may know more.
+        for i, j in zip(reversed(own), reversed(other), strict=False):
+            frames[i], named = _with_values(frames[i], theirs[j])
+            filled = filled or named
+    agrees = _first_difference(thread, answer) is None
+    return msgspec.structs.replace(thread, frames=tuple(frames)), agrees, filled
+
+
+def _with_values(frame: Frame, read: ReadFrame) -> tuple[Frame, bool]:
+    args, variables = _variables(read.args), _variables(read.locals)
+    frame = msgspec.structs.replace(frame, args=args, locals=variables)
+    if read.function is None or (frame.function and frame.line):
+        return frame, False
+    if frame.function is not None and read.line is None:
+        return frame, False
+    named = msgspec.structs.replace(
+        frame,
+        function=frame.function or read.function,
+        file=frame.file or read.file,
+        line=frame.line or read.line,
+    )
+    in_app = is_in_app(named.module, named.file)
+    return msgspec.structs.replace(named, in_app=in_app), named != frame
+
+
+def _variables(read: Sequence[ReadVariable]) -> tuple[Variable, ...]:
+    return tuple(
+        redacted(
+            Variable(
+                name=variable.name,
+                type=same_spelling(variable.type) if variable.type else None,
+                value=variable.value,
+                problem=variable.problem,
+            )
+        )
+        for variable in read
+    )
+
+
+def _adopted(thread: Thread, answer: ReadThread) -> Thread:
+    """gdb's stack in place of ours, where ours cannot be unwound."""
+    known = {frame.pc: frame for frame in thread.frames}
+    frames = [
+        _as_frame(read, level, known.get(Address(read.pc)))
+        for level, read in enumerate(_without_tail_calls(answer))
+    ]
+    return msgspec.structs.replace(
+        thread, frames=tuple(frames), ended=answer.ended, folds=(), omitted=0
+    )
+
+
+def _frames_of(answer: ReadThread, report: Report) -> tuple[Frame, ...]:
+    frames = (_as_frame(read, level, None) for level, read in enumerate(answer.frames))
+    return tuple(_placed(frame, report) for frame in frames)
+
+
+def _as_frame(read: ReadFrame, level: int, known: Frame | None) -> Frame:
+    base = known or Frame(level=level)
+    made = msgspec.structs.replace(
+        base,
+        level=level,
+        kind=read.kind,
+        pc=Address(read.pc),
+        function=read.function or base.function,
+        file=read.file or base.file,
+        line=read.line or base.line,
+        args=_variables(read.args),
+        locals=_variables(read.locals),
+        trust="gdb",
+    )
+    return msgspec.structs.replace(made, in_app=is_in_app(made.module, made.file))
+
+
+def _placed(frame: Frame, report: Report) -> Frame:
+    """The frame with the module that its address lies in."""
+    pc = frame.pc or 0
+    for module in report.modules:
+        if module.base is not None and module.end is not None and module.base <= pc < module.end:
+            placed = msgspec.structs.replace(frame, module=module.path, build_id=module.build_id)
+            return msgspec.structs.replace(placed, in_app=is_in_app(placed.module, placed.file))
+    return frame
+
+
+# ---------------------------------------------------------------- the pointer that was bad
+
+
+def _with_evidence(report: Report, answers: dict[int, ReadThread]) -> Report:
+    """Name the null pointer and the member behind the fault, if gdb found them."""
+    crashed = report.crashed
+    answer = answers.get(crashed.lwp or 0) if crashed else None
+    if crashed is None or answer is None:
+        return report
+    found = [pointer for frame in answer.frames for pointer in frame.members]
+    frame = next(iter(crashed.frames), None)
+    best = best_pointer(found, names_on_line(frame if frame and frame.source else None))
+    if best is None:
+        return report
+    verdict = report.verdict
+    evidence = (*verdict.evidence, _sentence(best))
+    return msgspec.structs.replace(
+        report, verdict=msgspec.structs.replace(verdict, evidence=evidence)
+    )
+
+
+def best_pointer(found: Sequence[BadPointer], names: Sequence[str]) -> BadPointer | None:
+    """The one that a person would name: null, on the source line, with few steps to it."""
+    wanted = set(names) - {"this"}
+
+    def rank(pointer: BadPointer) -> tuple[bool, int, int]:
+        words = _IDENTIFIER.findall(f"{pointer.expression} {pointer.member}")
+        return pointer.address != 0, -len(wanted.intersection(words)), len(words)
+
+    return min(found, key=rank, default=None)
+
+
+def _sentence(pointer: BadPointer) -> str:
+    kind = same_spelling(pointer.type)
+    value = "null" if pointer.address == 0 else hex(pointer.address)
+    return (
+        f"`{pointer.expression}` is {value} (`{kind}`): the fault is at offset "
+        f"{pointer.offset:#x} behind it, its member `{pointer.member}`"
+    )

@@ -1,0 +1,92 @@
+"""Stage 2: values of variables, from gdb, into a finished report.
+
+Every failure of gdb is a note in the report, which stays what it was before.
+"""
+
+import time
+
+import msgspec
+
+from evdiag.adapters.gdb.debugger import Answer, Debugger
+from evdiag.adapters.gdb.scene import Scene
+from evdiag.analyze import values
+from evdiag.errors import GdbError
+from evdiag.model.report import Provenance, Report, SoftError
+from evdiag.model.values import Request
+
+
+def add_values(
+    report: Report, scene: Scene, debugger: Debugger, which: str
+) -> tuple[Report, GdbError | None]:
+    """The report with values of the crashed thread's variables, of all threads', or none.
+
+    The second part is what went wrong, for those who insist on values.
+    """
+    unwound = scene.machine.unwinds
+    request = values.request_for(report, which, unwound=unwound)
+    if request is None:
+        return report, None
+    clock, wall = time.process_time(), time.monotonic()
+    try:
+        answer = debugger.values(scene, request)
+    except GdbError as error:
+        return _without(report, error), error
+    attached = values.attach(report, answer.document, unwound=unwound)
+    enriched = attached.report
+    if attached.differing:
+        enriched = _with_both_stacks(enriched, scene, debugger, request, attached.differing)
+    errors = values.value_errors(answer.document, python=answer.python)
+    timings = {
+        **report.provenance.timings,
+        "values": round(time.process_time() - clock, 6),
+        "gdb (waited)": round(time.monotonic() - wall, 6),
+    }
+    return msgspec.structs.replace(
+        enriched,
+        soft_errors=(*enriched.soft_errors, *_notes(answer), *errors),
+        provenance=_provenance(report.provenance, answer, timings, attached.stacks_from_gdb),
+    ), None
+
+
+def _with_both_stacks(
+    report: Report,
+    scene: Scene,
+    debugger: Debugger,
+    request: Request,
+    lwps: tuple[int, ...],
+) -> Report:
+    """Ask for functions and lines of the stacks on which gdb does not agree, and keep them."""
+    try:
+        answer = debugger.values(scene, values.stacks_request(request, lwps))
+    except GdbError as error:
+        return _without(report, error)
+    return values.with_gdb_stacks(report, answer.document)
+
+
+def _without(report: Report, error: GdbError) -> Report:
+    note = SoftError(
+        stage="values",
+        message=str(error),
+        effect="the report has no values of variables",
+        hint=error.advice or None,
+    )
+    return msgspec.structs.replace(report, soft_errors=(*report.soft_errors, note))
+
+
+def _notes(answer: Answer) -> tuple[SoftError, ...]:
+    return tuple(
+        SoftError(stage="values", message=text, effect="another way was taken")
+        for text in answer.notes
+    )
+
+
+def _provenance(
+    known: Provenance, answer: Answer, timings: dict[str, float], stacks_from_gdb: bool
+) -> Provenance:
+    way = "gdb" if answer.python else "mi"
+    return msgspec.structs.replace(
+        known,
+        gdb=answer.gdb,
+        rung=way if stacks_from_gdb else f"native+{way}",
+        timings=timings,
+    )
