@@ -44,6 +44,7 @@ docs: $(VENV)/installed-dev ## write the generated pages of docs/reference
 
 bench: $(VENV)/installed-dev ## measure against eu-stack and gdb (minutes, builds 100 MB of debug information)
 	$(BIN)/python -m benchmarks.run --evdiag $(BIN)/evdiag
+	$(BIN)/python -m benchmarks.values --evdiag $(BIN)/evdiag
 
 lock: ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

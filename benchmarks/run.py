@@ -27,9 +27,8 @@ from benchmarks.targets import Results, Row, rows_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The targets are about stacks without a debugger: when backtrace asks gdb for values by itself,
-# the option that keeps it from doing so belongs here.
-BACKTRACE: Final = ("backtrace", "--format", "json")
+# These targets are about stacks without a debugger; benchmarks.values is about values.
+BACKTRACE: Final = ("backtrace", "--no-values", "--format", "json")
 GDB: Final = ("-nx", "-batch", "-ex", "set debuginfod enabled off", "-ex", "thread apply all bt")
 COLD: Final = "-cold"
 

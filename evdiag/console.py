@@ -69,7 +69,8 @@ class Output:
     def __init__(self, name: str, target: Path | None) -> None:
         self.name, self.target = name, target
         self._reports: list[Report] = []
-        self._begun = False
+        self._begun: Report | None = None
+        """What the first screen was printed of."""
 
     @classmethod
     def choose(cls, name: str | None, target: Path | None) -> "Output":
@@ -96,13 +97,13 @@ class Output:
 
             width, colour = _terminal_style(to_file=False)
             self._write(terminal.render_first(report, width, colour))
-            self._begun = True
+            self._begun = report
 
     def add(self, report: Report) -> None:
         """Print a report, or what is left of it, or keep it for the end."""
         if self.target is None and self.name != "json":
             self._write(self._render(report))
-            self._begun = False
+            self._begun = None
         else:
             self._reports.append(report)
 
@@ -115,8 +116,9 @@ class Output:
             from evdiag.report import terminal  # noqa: PLC0415
 
             width, colour = _terminal_style(to_file=self.target is not None)
-            render = terminal.render_rest if self._begun else terminal.render
-            return render(report, width, colour)
+            if self._begun is not None:
+                return terminal.render_rest(report, width, colour, first=self._begun)
+            return terminal.render(report, width, colour)
         return FORMATS[self.name].load().render(report)
 
     def finish(self) -> None:

@@ -1,7 +1,9 @@
-"""One spelling for C++ types: gdb 13 says `const Message &` where gdb 18 says `Message const&`.
+"""One spelling for what versions of gdb spell in different ways.
 
-Older gdbs spell a type from its description in DWARF, newer ones take the compiler's own words
-for template arguments. `const` goes in front of what it belongs to, as people write it.
+gdb 13 says `const Message &` where gdb 18 says `Message const&`: older ones spell a type from its
+description in DWARF, newer ones take the compiler's own words for template arguments. `const`
+goes in front of what it belongs to, as people write it. Bytes that are no UTF-8 stand in the
+string, where gdb 18 puts some of them behind it.
 """
 
 import re
@@ -10,6 +12,11 @@ _TOKENS = re.compile(r"[<>(),{}]|\b(?:const|volatile)\b|[*&]+|[^<>(),{}*&\s]+|\s
 _OPEN, _CLOSE = "<({", ">)}"
 _QUALIFIERS = ("const", "volatile")
 LONGEST = 4000
+_INCOMPLETE = re.compile(r'", <incomplete sequence ((?:\\[0-7]{3})+)>')
+_CONTROLS = {
+    "\\007": "\\a", "\\010": "\\b", "\\011": "\\t", "\\012": "\\n", "\\013": "\\v",
+    "\\014": "\\f", "\\015": "\\r", "\\033": "\\033",
+}  # fmt: skip
 
 
 def same_spelling(name: str) -> str:
@@ -49,3 +56,16 @@ def _place(qualifier: str, out: list[str], start: int) -> None:
     while start < len(out) and out[start].isspace():
         start += 1
     out[start:start] = [qualifier, " "]
+
+
+def same_text(value: str) -> str:
+    """A value with the broken characters of its strings inside their quotes."""
+    if "<incomplete" not in value:
+        return value
+    return _INCOMPLETE.sub(lambda match: _escapes(match[1]) + '"', value)
+
+
+def _escapes(octal: str) -> str:
+    """Octal escapes, control characters as C writes them."""
+    pieces = (octal[i : i + 4] for i in range(0, len(octal), 4))
+    return "".join(_CONTROLS.get(piece, piece) for piece in pieces)

@@ -5,13 +5,13 @@ them. Where both differ, ours stay and gdb's stand beside them.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from evdiag.analyze.frames import crash_frame, is_in_app
 from evdiag.analyze.redact import redacted
-from evdiag.analyze.spelling import same_spelling
+from evdiag.analyze.spelling import same_spelling, same_text
 from evdiag.model.report import Address, Frame, Report, SoftError, Thread, Variable
 from evdiag.model.values import BadPointer, Document, ReadFrame, ReadThread, ReadVariable, Request
 
@@ -19,6 +19,7 @@ WHICH = ("crash", "all", "none")
 """Whose values are wanted: of the crashed thread, of all threads, of none."""
 MOST_FRAMES = 64
 MOST_NAMES = 24
+MOST_TAIL_CALLS = 8
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _MEMORY_ACCESS = ("read", "write")
 
@@ -117,7 +118,7 @@ def with_gdb_stacks(report: Report, document: Document) -> Report:
     for thread in report.threads:
         answer = answers.get(thread.lwp or 0)
         if answer is not None and answer.frames:
-            at = _first_difference(thread, answer)
+            at = _compare(thread, _without_tail_calls(answer), more=answer.more).differs_at
             thread = msgspec.structs.replace(thread, gdb_frames=_frames_of(answer, report))
             errors.append(
                 SoftError(
@@ -174,10 +175,43 @@ def _physical(frames: Sequence[ReadFrame | Frame]) -> list[list[int]]:
     return [*groups, inner] if inner else groups
 
 
-def _pairs(thread: Thread, answer: ReadThread) -> Iterator[tuple[list[int], list[int]]]:
-    """Groups of our frames and of gdb's with the same pc, up to the first difference."""
-    own, other = _physical(thread.frames), _physical(_without_tail_calls(answer))
-    yield from zip(own, other, strict=False)
+class _Compared(msgspec.Struct, frozen=True):
+    """Our stack of a thread beside gdb's, as far as they have the same program counters."""
+
+    pairs: tuple[tuple[list[int], list[int]], ...]
+    """Indices of our frames, and of gdb's, of the same function."""
+    differs_at: int | None = None
+    """Level of our first frame that gdb sees in another way."""
+
+
+def _compare(thread: Thread, theirs: Sequence[ReadFrame], *, more: bool) -> _Compared:
+    pairs: list[tuple[list[int], list[int]]] = []
+    ours, others = _physical(thread.frames), _physical(theirs)
+    i = j = 0
+    while i < len(ours) and j < len(others):
+        if thread.frames[ours[i][-1]].pc == theirs[others[j][-1]].pc:
+            pairs.append((ours[i], others[j]))
+            i += 1
+        elif not _is_tail_call(theirs, others, j, thread.frames[ours[i][-1]].pc):
+            break
+        j += 1
+    ended_together = i == len(ours) and (j == len(others) or more)
+    cut_short = more and j == len(others)
+    # Behind a recursion that was folded there is nothing to compare.
+    if ended_together or cut_short or thread.folds or thread.omitted or not thread.frames:
+        return _Compared(tuple(pairs))
+    level = thread.frames[ours[i][0]].level if i < len(ours) else thread.frames[-1].level + 1
+    return _Compared(tuple(pairs), level)
+
+
+def _is_tail_call(
+    theirs: Sequence[ReadFrame], groups: list[list[int]], at: int, pc: int | None
+) -> bool:
+    """Whether gdb shows a call that left no frame behind, without saying so (plain commands)."""
+    ahead = groups[at + 1 : at + 1 + MOST_TAIL_CALLS]
+    return theirs[groups[at][-1]].kind == "unknown" and any(
+        theirs[group[-1]].pc == pc for group in ahead
+    )
 
 
 def _without_tail_calls(answer: ReadThread) -> list[ReadFrame]:
@@ -185,38 +219,18 @@ def _without_tail_calls(answer: ReadThread) -> list[ReadFrame]:
     return [frame for frame in answer.frames if frame.kind != "tailcall"]
 
 
-def _first_difference(thread: Thread, answer: ReadThread) -> int | None:
-    """Level of our first frame on which gdb does not agree, or None."""
-    theirs = _without_tail_calls(answer)
-    for own, other in _pairs(thread, answer):
-        if thread.frames[own[-1]].pc != theirs[other[-1]].pc:
-            # Behind a recursion that was folded the stacks cannot be compared.
-            return None if _is_folded(thread) else thread.frames[own[0]].level
-    shorter, longer = len(_physical(theirs)), len(_physical(thread.frames))
-    if shorter < longer and not answer.more and not _is_folded(thread):
-        return thread.frames[_physical(thread.frames)[shorter][0]].level
-    if shorter > longer and not _is_folded(thread) and thread.frames:
-        return thread.frames[-1].level + 1
-    return None
-
-
-def _is_folded(thread: Thread) -> bool:
-    return bool(thread.folds or thread.omitted)
-
-
 def _merged(thread: Thread, answer: ReadThread) -> tuple[Thread, bool, bool]:
     """(thread with values, whether gdb agrees, whether it filled in names)."""
     frames, theirs = list(thread.frames), _without_tail_calls(answer)
+    compared = _compare(thread, theirs, more=answer.more)
     filled = False
-    for own, other in _pairs(thread, answer):
-        if frames[own[-1]].pc != theirs[other[-1]].pc:
-            break
+    for own, other in compared.pairs:
         # Both see the function itself; of inlined calls one of them may know more.
         for i, j in zip(reversed(own), reversed(other), strict=False):
             frames[i], named = _with_values(frames[i], theirs[j])
             filled = filled or named
-    agrees = _first_difference(thread, answer) is None
-    return msgspec.structs.replace(thread, frames=tuple(frames)), agrees, filled
+    merged = msgspec.structs.replace(thread, frames=tuple(frames))
+    return merged, compared.differs_at is None, filled
 
 
 def _with_values(frame: Frame, read: ReadFrame) -> tuple[Frame, bool]:
@@ -242,7 +256,7 @@ def _variables(read: Sequence[ReadVariable]) -> tuple[Variable, ...]:
             Variable(
                 name=variable.name,
                 type=same_spelling(variable.type) if variable.type else None,
-                value=variable.value,
+                value=same_text(variable.value) if variable.value else variable.value,
                 problem=variable.problem,
             )
         )

@@ -58,7 +58,7 @@ class ReadFrame(msgspec.Struct, frozen=True, kw_only=True):
 
     pc: int
     kind: str = "normal"
-    """normal, inline, tailcall or signal."""
+    """normal, inline, tailcall, signal, or unknown: a function or a tail call, without Python."""
     function: str | None = None
     file: str | None = None
     line: int | None = None

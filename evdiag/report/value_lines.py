@@ -25,7 +25,7 @@ from evdiag.report.lines import (
 )
 
 MOST_AT_THE_LINE = 6
-MOST_IN_FRAME_TO_SEE, MOST_IN_APP, MOST_IN_SYSTEM = 24, 8, 3
+MOST_IN_FRAME_TO_SEE, MOST_IN_FRAME = 24, 8
 MOST_FRAMES = 40
 MOST_OTHER_THREADS, MOST_FRAMES_OF_OTHERS = 8, 12
 MOST_ROWS = 4
@@ -158,7 +158,14 @@ def of_crashed_thread(report: Report, width: int, only_frame_to_see: bool = Fals
     frames = values.frames_with_values(thread)
     if only_frame_to_see:
         frames = [frame for frame in frames if frame is see]
-    return _frames(frames, width, see, MOST_FRAMES)
+    # What libraries keep in their variables hardly ever tells anything.
+    own = frames
+    if any(frame.in_app for frame in frames):
+        own = [frame for frame in frames if frame.in_app or frame is see]
+    lines = _frames(own, width, see, MOST_FRAMES)
+    if len(own) < len(frames):
+        lines.append(_more(len(frames) - len(own), "library frame", 2))
+    return lines
 
 
 def of_other_threads(report: Report, width: int) -> list[Line]:
@@ -216,7 +223,7 @@ def _all_lost(frames: Sequence[Frame], margin: int) -> list[Line]:
 
 def _frame(frame: Frame, width: int, seen: bool, margin: int) -> list[Line]:
     everything = values.in_order(frame)
-    most = MOST_IN_FRAME_TO_SEE if seen else MOST_IN_APP if frame.in_app else MOST_IN_SYSTEM
+    most = MOST_IN_FRAME_TO_SEE if seen else MOST_IN_FRAME
     known = [variable for variable in everything if not values.is_lost(variable)]
     lost = [variable.name for variable in everything if values.is_lost(variable)]
     # A line about one that is left out would take the room of that one.

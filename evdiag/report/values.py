@@ -35,9 +35,7 @@ _LENGTH = re.compile(r"(?:@0x[0-9a-f]+: )?std::.*?(?: of length| with) (-?\d+)")
 _ODD_NUMBER = re.compile(r"(?<![\w.])(?!1\.797|2\.225)\d(?:\.\d+)?e[-+]\d{3}\b")
 """A float as random bits are: mostly tiny or huge. The limits of `double` are no accident."""
 _REFERENCE = re.compile(r"^@0x[0-9a-f]+: ")
-_ONLY_ODD_NUMBER = re.compile(r"(?<![\w.])(?!1\.797|2\.225)\d(?:\.\d+)?e[-+]\d{3}\b")
-"""A float as random bits are: mostly tiny or huge. The limits of `double` are no accident."""
-_REFERENCE = re.compile(r"@0x[0-9a-f]+$")
+_ONLY_REFERENCE = re.compile(r"@0x[0-9a-f]+$")
 _CAST = re.compile(r"^\(.*\) (?=0x)")
 _TEXT_AT = re.compile(r"^0x[0-9a-f]+ (?=[uUL]?\")")
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"?' + r"|'(?:\\.|[^'\\])*'?|//.*")

@@ -374,23 +374,28 @@ def test_frames_are_folded_by_how_much_they_matter() -> None:
     )
     rows = frame_texts(*frames)
     heads = [i for i, row in enumerate(rows) if "()" in row]
-    assert [rows[i].split()[-2] for i in heads] == ["see()", "own()", "theirs()"]
+    assert [rows[i].split()[-2] for i in heads] == ["see()", "own()"]
     assert rows[0].startswith("→ 0  see()")
-    assert heads == [0, 26, 36]
+    assert heads == [0, 26]
     assert rows[25] == "     … 6 more variables (all of them are in --format json)"
     assert rows[27:29] == ["     a0 = 0", "     v0 = 0"]
     assert rows[35] == "     … 5 more variables (all of them are in --format json)"
-    assert rows[37:] == [
-        "     a0 = 0",
-        "     a1 = 1",
+    assert rows[36:] == ["  … 1 library frame (all of them are in --format json)"]
+
+
+def test_library_frames_are_shown_where_there_are_no_others() -> None:
+    frames = (system(0, "abort()", args=some(1)), system(1, "raise()", args=some(1, "a")))
+    assert frame_texts(*frames)[1:] == [
         "     v0 = 0",
-        "     … 4 more variables (all of them are in --format json)",
+        "  1  raise()  libc.so.6",
+        "     a0 = 0",
     ]
 
 
 def test_no_line_says_that_one_variable_is_left_out() -> None:
-    assert frame_texts(system(0, "f()", args=some(4)))[-1] == "     v3 = 3"
-    assert "2 more variables" in frame_texts(system(0, "f()", args=some(5)))[-1]
+    first = app(0, "see()", None)
+    assert frame_texts(first, app(1, "f()", None, args=some(9)))[-1] == "     v8 = 8"
+    assert "2 more variables" in frame_texts(first, app(1, "f()", None, args=some(10)))[-1]
 
 
 def test_what_was_optimized_out_takes_little_room() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from evdiag.adapters.files import make_room
-from evdiag.adapters.gdb.find import Gdb, candidates
+from evdiag.adapters.gdb.find import Command, candidates
 from evdiag.adapters.gdb.plain import read_plainly
 from evdiag.adapters.gdb.process import Process
 from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene, laid_out, settings
@@ -31,9 +31,17 @@ STARTING = 20.0
 PATIENCE = 4.0
 """Seconds for one value; the slowest good one that was seen took 1.7 on a large program."""
 MAX_INDEXES = 2 << 30
+PRINTERS, EXTRACTOR = ("printers.py", "load.py"), "extractor.py"
+"""Files in the folder `inside`."""
 
-SAFE = ("-nx", "-nh", "-q", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off")
-"""No init files of anybody, no scripts out of the files that are read, no network."""
+SAFE = (
+    *("-nx", "-nh", "-q"),
+    *("-iex", "set auto-load no"),
+    *("-iex", "set debuginfod enabled off"),
+    *("-iex", "set libthread-db-search-path $sdir"),
+)
+"""No init files of anybody, no scripts and no helper libraries out of the files that are read, no
+network."""
 
 QUIET = (
     "set confirm off",
@@ -45,6 +53,9 @@ QUIET = (
     "set python print-stack none",
     "set backtrace past-main on",
     "set print frame-arguments none",
+    "set print entry-values no",
+    "set host-charset UTF-8",
+    "set target-charset UTF-8",
     "set print frame-info short-location",
     "set disassembly-flavor intel",
     "maintenance set internal-error quit yes",
@@ -64,7 +75,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     document: Document
     gdb: str
-    """Version and origin."""
+    """Its version."""
     python: bool
     """False: plain commands."""
     notes: tuple[str, ...] = ()
@@ -103,12 +114,12 @@ class Debugger:
         raise failed
 
     def _ask(
-        self, gdb: Gdb, scene: Scene, request: Request, notes: list[str], *, plain: bool
+        self, gdb: Command, scene: Scene, request: Request, notes: list[str], *, plain: bool
     ) -> Answer:
         with laid_out(scene) as folder:
             if self._progress:
                 self._progress(f"gdb reads variables of {scene.core.name}")
-            command = [*gdb.command, *SAFE, "--interpreter=mi3"]
+            command = [*gdb, *SAFE, "--interpreter=mi3"]
             process = Process(command, folder, environment(folder), scene.memory)
             conversation = _Conversation(Session(process), self.timeout)
             good = False
@@ -118,9 +129,7 @@ class Debugger:
             finally:
                 conversation.session.end(died=not good)
         notes = [*notes, *conversation.notes]
-        return msgspec.structs.replace(
-            answer, gdb=f"{answer.gdb} ({gdb.origin})", notes=tuple(notes)
-        )
+        return msgspec.structs.replace(answer, notes=tuple(notes))
 
 
 class _Conversation:
@@ -174,7 +183,7 @@ class _Conversation:
 
     def _extract(self, request: Request) -> Document | None:
         """The document of the extractor; None where this gdb is too old for it."""
-        packed = base64.b64encode(_extractor()).decode()
+        packed = base64.b64encode(inside(*PRINTERS, EXTRACTOR)).decode()
         code = f"python import base64;exec(base64.b64decode('{packed}').decode())"
         installed = self.session.ask(f"-interpreter-exec console {quote(code)}", self._left)
         if installed.cls == "error":
@@ -199,8 +208,10 @@ def index_folder(cache: Path, version: str) -> tuple[str, ...]:
     return f"set index-cache directory {folder}", "set index-cache enabled on"
 
 
-def _extractor() -> bytes:
-    return resources.files("evdiag.adapters.gdb").joinpath("inside", "extractor.py").read_bytes()
+def inside(*names: str) -> bytes:
+    """The text of files that run inside gdb's Python, one after the other."""
+    folder = resources.files("evdiag.adapters.gdb").joinpath("inside")
+    return b"\n".join(folder.joinpath(name).read_bytes() for name in names)
 
 
 def environment(folder: Path) -> dict[str, str]:

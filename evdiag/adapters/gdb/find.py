@@ -1,12 +1,11 @@
 """Which gdb to use: the one that was named, the one on PATH, the one from the wheel."""
 
 import importlib.util
+import os
 import platform
 import shlex
 import shutil
 import sys
-
-import msgspec
 
 from evdiag.errors import GdbMissing
 from evdiag.model.machine import Machine
@@ -21,15 +20,11 @@ _OWN_MACHINES = {
 }
 
 
-class Gdb(msgspec.Struct, frozen=True):
-    """A command that starts a gdb."""
-
-    command: tuple[str, ...]
-    origin: str
-    """Where it was found, in words."""
+Command = tuple[str, ...]
+"""A program that is a gdb, and what goes before its options."""
 
 
-def candidates(named: str | None, machine: Machine) -> list[Gdb]:
+def candidates(named: str | None, machine: Machine) -> list[Command]:
     """The gdbs to try, best first. Raises GdbMissing.
 
     A distribution's gdb knows its own architecture only: for cores of another one, those that
@@ -50,7 +45,7 @@ def is_foreign(machine: Machine) -> bool:
     return machine.name not in _OWN_MACHINES.get(platform.machine().lower(), set())
 
 
-def _named(text: str) -> Gdb:
+def _named(text: str) -> Command:
     try:
         words = tuple(shlex.split(text))
     except ValueError:
@@ -60,16 +55,17 @@ def _named(text: str) -> Gdb:
     path = shutil.which(words[0])
     if path is None:
         raise GdbMissing(f"--gdb {words[0]} is not a program", advice="Check its path.")
-    return Gdb((path, *words[1:]), "--gdb")
+    # it is started in another folder
+    return (os.path.abspath(path), *words[1:])  # noqa: PTH100 - links stay links
 
 
-def _on_path(name: str) -> list[Gdb]:
+def _on_path(name: str) -> list[Command]:
     path = shutil.which(name)
-    return [Gdb((path,), "PATH")] if path else []
+    return [(path,)] if path else []
 
 
-def _wheel() -> list[Gdb]:
+def _wheel() -> list[Command]:
     if importlib.util.find_spec(WHEEL) is None:
         return []
     # -P: the folder that gdb starts in is no place to import from
-    return [Gdb((sys.executable, "-P", "-m", f"{WHEEL}.gdb"), "the extra evdiag[gdb]")]
+    return [(sys.executable, "-P", "-m", f"{WHEEL}.gdb")]

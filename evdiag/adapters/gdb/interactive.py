@@ -5,16 +5,15 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
-from evdiag.adapters.gdb.debugger import FASTER, SAFE, index_folder
-from evdiag.adapters.gdb.find import Gdb, candidates
+from evdiag.adapters.gdb.debugger import FASTER, PRINTERS, SAFE, index_folder, inside
+from evdiag.adapters.gdb.find import Command, candidates
 from evdiag.adapters.gdb.process import limit
 from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene, laid_out, settings
 from evdiag.errors import GdbUnusable
 
-PRINTERS = "printers.py"
+SETUP = "printers.py"
 _FORGET = ("DEBUGINFOD_URLS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 
 
@@ -22,35 +21,40 @@ def run_interactively(named: str | None, scene: Scene, cache: Path, arguments: l
     """Run gdb until its user leaves it; returns its exit status. Raises GdbError."""
     gdb = candidates(named, scene.machine)[0]
     with laid_out(scene) as folder:
-        command = [*gdb.command, *SAFE]
-        for setting in ("set confirm off", *settings(scene, folder), *FASTER):
+        command = [*gdb, *SAFE]
+        for setting in (
+            "set confirm off",
+            "set print thread-events off",
+            *settings(scene, folder),
+            *FASTER,
+        ):
             command += ["-iex", setting]
         for setting in index_settings(gdb, cache):
             command += ["-iex", setting]
         if _has_python(gdb):
-            (folder / PRINTERS).write_bytes(_printers())
-            command += ["-iex", f"source {folder / PRINTERS}"]
+            (folder / SETUP).write_bytes(inside(*PRINTERS))
+            command += ["-iex", f"source {folder / SETUP}"]
         command += [*arguments, "-c", str(folder / CORE)]
         if scene.program is not None:
             command.append(str(folder / PROGRAM))
         return _run(command, scene.memory)
 
 
-def index_settings(gdb: Gdb, cache: Path) -> tuple[str, ...]:
+def index_settings(gdb: Command, cache: Path) -> tuple[str, ...]:
     """Let gdb use and keep the indexes of its version."""
     first = _output(gdb, "--version").partition("\n")[0].split()
     return index_folder(cache, first[-1]) if first else ()
 
 
-def _has_python(gdb: Gdb) -> bool:
+def _has_python(gdb: Command) -> bool:
     return _output(gdb, *SAFE, "--batch", "-ex", "python print(6 * 7)").strip() == "42"
 
 
-def _output(gdb: Gdb, *arguments: str) -> str:
+def _output(gdb: Command, *arguments: str) -> str:
     """What gdb prints. Raises GdbUnusable."""
     try:
         done = subprocess.run(  # noqa: S603 - the user's own gdb
-            [*gdb.command, *arguments],
+            [*gdb, *arguments],
             env=_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -58,7 +62,7 @@ def _output(gdb: Gdb, *arguments: str) -> str:
             timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise GdbUnusable(f"{gdb.command[0]} cannot be started: {error}") from None
+        raise GdbUnusable(f"{gdb[0]} cannot be started: {error}") from None
     return done.stdout.decode("utf-8", "replace")
 
 
@@ -85,7 +89,3 @@ def _ignoring_interrupts() -> Iterator[None]:
 def _environment() -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if name not in _FORGET}
     return {**kept, "PYTHONSAFEPATH": "1"}
-
-
-def _printers() -> bytes:
-    return resources.files("evdiag.adapters.gdb").joinpath("inside", "load.py").read_bytes()

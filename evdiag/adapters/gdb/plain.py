@@ -7,6 +7,8 @@ import re
 import time
 from typing import Any
 
+import msgspec
+
 from evdiag.adapters.gdb.session import Session, quote
 from evdiag.errors import GdbRefused
 from evdiag.model.values import Document, ReadFrame, ReadThread, ReadVariable, Request
@@ -57,11 +59,14 @@ class _Reader:
             return ReadThread(lwp=lwp, ended=str(error))
         entries = _entries(answer.get("stack"))
         wanted = self.request.values is None or lwp in self.request.values
-        frames = tuple(
+        frames = [
             self._frame(number, level, entry, with_values=wanted)
             for level, entry in enumerate(entries[:most])
-        )
-        return ReadThread(lwp=lwp, frames=frames, more=len(entries) > most)
+        ]
+        for i, (frame, outer) in enumerate(zip(frames, frames[1:], strict=False)):
+            if frame.pc == outer.pc:  # plain commands do not tell
+                frames[i] = msgspec.structs.replace(frame, kind="inline")
+        return ReadThread(lwp=lwp, frames=tuple(frames), more=len(entries) > most)
 
     def _frame(
         self, thread: str, level: int, entry: dict[str, Any], *, with_values: bool
@@ -70,7 +75,8 @@ class _Reader:
         line = _text(entry, "line")
         return ReadFrame(
             pc=_number(_text(entry, "addr")),
-            function=_text(entry, "func"),
+            kind="unknown",
+            function=None if _text(entry, "func") == "??" else _text(entry, "func"),
             file=_text(entry, "fullname") or _text(entry, "file"),
             line=int(line) if line and line.isdecimal() else None,
             args=tuple(v for v, is_argument in variables if is_argument),

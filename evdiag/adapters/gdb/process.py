@@ -25,6 +25,8 @@ KEPT_ERRORS = 4096
 CHUNK = 1 << 18
 GRACE = 2.0
 """Seconds that gdb gets to end by itself, and to write its index cache."""
+SILENCE = 1.0
+"""Seconds without a word after which it is checked whether gdb is still there."""
 
 
 def limit(pid: int, memory: int | None) -> None:
@@ -96,12 +98,15 @@ class Process:
                 return []
             if self._out not in self._open:
                 raise GdbDied(self._obituary())
-            self._pump(left)
+            # Its end is not always the end of its output: what it started may hold the pipe.
+            if not self._pump(min(left, SILENCE)) and self._process.poll() is not None:
+                raise GdbDied(self._obituary())
         found = list(self._lines)
         self._lines.clear()
         return found
 
-    def _pump(self, seconds: float) -> None:
+    def _pump(self, seconds: float) -> bool:
+        """Write and read what can be; whether anything came within that time."""
         wanted = [self._in] if self._unsent else []
         readable, writable, _ = select.select(list(self._open), wanted, [], seconds)
         if writable:
@@ -111,6 +116,7 @@ class Process:
                 self._unsent = b""
         for fd in readable:
             self._receive(fd)
+        return bool(readable)
 
     def _receive(self, fd: int) -> None:
         try:
