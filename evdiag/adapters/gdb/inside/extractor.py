@@ -19,6 +19,7 @@ import gdb
 KINDS = {gdb.INLINE_FRAME: "inline", gdb.TAILCALL_FRAME: "tailcall", gdb.SIGTRAMP_FRAME: "signal"}
 BEGUN, DONE = "~\n", ".\n"
 """Printed before each value, and after the values of a frame."""
+SLOW = "took too long to print"
 FAILURES = (gdb.error, RuntimeError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
 """What gdb's Python raises for damaged memory, missing symbols and broken printers."""
 STRING = re.compile(r"\bchar\b.*[*\]]$|\bbasic_string(_view)?<|\bstring(_view)?\b")
@@ -135,6 +136,13 @@ class Reader:
             return [name, None, None, "not read: the time for all values was over"]
         self.values += 1
         beat(BEGUN)
+        try:
+            return as_command(lambda: self.read(name, read))
+        except (KeyboardInterrupt, *FAILURES):  # interrupted just before or after the value
+            self.slow += 1
+            return [name, None, None, SLOW]
+
+    def read(self, name, read):
         kind = None
         try:
             value = read()
@@ -144,11 +152,11 @@ class Reader:
             text = value.format_string(**self.limits(kind))
         except KeyboardInterrupt:
             self.slow += 1
-            return [name, kind, None, "took too long to print"]
+            return [name, kind, None, SLOW]
         except FAILURES as error:
             if str(error) == "Quit":
                 self.slow += 1
-                return [name, kind, None, "took too long to print"]
+                return [name, kind, None, SLOW]
             return [name, kind, None, text_of(error)]
         longest = self.request["longest"]
         if len(text) > longest:
@@ -247,6 +255,30 @@ def symbols_of(frame):
         block = block.superblock
 
 
+class Step(gdb.Command):
+    """Runs a function as a command of its own.
+
+    gdb keeps all values that it makes until the command ends, and looks through them for each
+    new one: within one command the time grows with the square of what was printed.
+    """
+
+    todo = None
+
+    def __init__(self):
+        super().__init__("evdiag-step", gdb.COMMAND_DATA)
+
+    def invoke(self, argument, from_tty):
+        Step.todo()
+
+
+def as_command(function):
+    """The function's result."""
+    found = []
+    Step.todo = lambda: found.append(function())
+    gdb.execute("evdiag-step")
+    return found[0]
+
+
 def beat(sign):
     gdb.write(sign)
     gdb.flush()
@@ -270,4 +302,5 @@ class Values(gdb.MICommand):
         return {"json": json.dumps(document)}
 
 
+Step()
 Values("-evdiag-values")
