@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SAFE: Final = ("-nx", "-batch", "-iex", "set debuginfod enabled off")
-PLAIN: Final = Path(__file__).with_name("plain_values.py")
+PLAIN: Final = Path(__file__).parents[1] / "tests/support/plain_values.py"
 GDBS: Final = {"gdb": "gdb", "gdb 18": f"{sys.executable} -P -m gdb_for_pwndbg.gdb"}
 LIMITS: Final = {"crash-cold": 0.6, "crash": 0.6, "all-cold": 1.05, "all": 0.65}
 DEADLINE: Final = 600.0
@@ -82,7 +82,7 @@ def plain_values(material: Material, gdb: str, directory: Path) -> Counter[Value
     """Every value as gdb prints it by itself."""
     answer = directory / "plain.json"
     subprocess.run(
-        [*find(gdb), *SAFE, material.executable, material.core, "-ex", f"source {PLAIN}"],
+        [*find(gdb), *SAFE, "-iex", "set language c++", material.executable, material.core, "-ex", f"source {PLAIN}"],
         env={**os.environ, "PLAIN_VALUES": str(answer)},
         capture_output=True,
         check=True,

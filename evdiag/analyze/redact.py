@@ -25,8 +25,9 @@ _NAMED = re.compile(r"""(?<![\w-])([\w-]++)(?:\\*+["'])?\]?[ ]?[=:](?![=:])[ ]?"
 _STRING = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
 _CHARACTER = r"'(?:[^'\\]|\\(?:[0-7]{3}|.))'"
 _LITERAL = re.compile(f"{_STRING}|{_CHARACTER}", re.DOTALL)
-_PIECE = re.compile(rf"""{_STRING}|{_CHARACTER}|[][(){{}}<>]|,(?![ ][uUL]?8?["'])""", re.DOTALL)
-"""A comma does not end a value if another piece of a string follows: `"a", 'b' <repeats ...>`."""
+_GOES_ON = r"""[ ](?:[uUL]?8?["']|capacity \d)"""
+"""Behind a comma that ends no value: `"a", 'b' <repeats 9 times>`, `length 1, capacity 2 = {3}`."""
+_PIECE = re.compile(rf"{_STRING}|{_CHARACTER}|[][(){{}}<>]|,(?!{_GOES_ON})", re.DOTALL)
 _QUOTE = re.compile(r"""\\*["']""")
 _NO_WORD_CHARACTER = re.compile(r'[\s,;&"\\)\]}]')
 _NO_WORD = re.compile(r"(?:null|nullptr|none|true|false|0x0|-?\d{1,3})?", re.IGNORECASE)

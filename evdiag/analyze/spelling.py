@@ -23,17 +23,19 @@ def same_spelling(name: str) -> str:
     """The type's name with `const` and `volatile` in front of the type that they belong to."""
     if len(name) > LONGEST or ("const" not in name and "volatile" not in name):
         return name
-    pieces = _TOKENS.findall(name)
     out: list[str] = []
+    before = ""
     starts = [0]
     """Where in `out` the type began that is being read, for each open bracket."""
-    for piece in pieces:
+    for piece in _TOKENS.findall(name):
         if piece in _OPEN:
             out.append(piece)
             starts.append(len(out))
         elif piece in _CLOSE:
             if len(starts) > 1:
                 starts.pop()
+            if before in _QUALIFIERS and out[-1] == piece == ">":
+                out.append(" ")  # as in `B<B<int> >`: what stood between them has moved
             out.append(piece)
         elif piece == ",":
             out.append(piece)
@@ -42,18 +44,19 @@ def same_spelling(name: str) -> str:
             _place(piece, out, starts[-1])
         else:
             out.append(piece)
+        before = piece
     return "".join(out)
 
 
 def _place(qualifier: str, out: list[str], start: int) -> None:
     """Put a qualifier in front of its type, unless it belongs to a pointer or stands there."""
-    before = [piece for piece in out[start:] if not piece.isspace()]
-    if not before or before[-1][0] in "*&)" or all(p in _QUALIFIERS for p in before):
+    behind = (p for p in reversed(out[start:]) if not p.isspace() and p not in _QUALIFIERS)
+    if next(behind, "*")[0] in "*&)":
         out.append(qualifier)
         return
     if out[-1].isspace():
         out.pop()
-    while start < len(out) and out[start].isspace():
+    while out[start].isspace() or (out[start] in _QUALIFIERS and out[start + 1].isspace()):
         start += 1
     out[start:start] = [qualifier, " "]
 

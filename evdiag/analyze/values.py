@@ -117,8 +117,8 @@ def with_gdb_stacks(report: Report, document: Document) -> Report:
     threads, errors = [], list(report.soft_errors)
     for thread in report.threads:
         answer = answers.get(thread.lwp or 0)
-        if answer is not None and answer.frames:
-            at = _compare(thread, _without_tail_calls(answer), more=answer.more).differs_at
+        at = _differs_at(thread, answer) if answer and answer.frames else None
+        if answer and at is not None:
             thread = msgspec.structs.replace(thread, gdb_frames=_frames_of(answer, report))
             errors.append(
                 SoftError(
@@ -202,6 +202,10 @@ def _compare(thread: Thread, theirs: Sequence[ReadFrame], *, more: bool) -> _Com
         return _Compared(tuple(pairs))
     level = thread.frames[ours[i][0]].level if i < len(ours) else thread.frames[-1].level + 1
     return _Compared(tuple(pairs), level)
+
+
+def _differs_at(thread: Thread, answer: ReadThread) -> int | None:
+    return _compare(thread, _without_tail_calls(answer), more=answer.more).differs_at
 
 
 def _is_tail_call(

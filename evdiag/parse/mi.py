@@ -94,7 +94,7 @@ def _next(token: bytes, expected: bytes, stack: list[bytes], at: int) -> bytes:
 
 
 def _just_opened(token: bytes, expected: bytes) -> bool:
-    """Whether a closing bracket may stand here because nothing came after the opening one."""
+    """Whether a closing bracket may stand here: in an empty pair, or after a comma too many."""
     return expected == (b"*" if token == b"]" else b"=")
 
 
@@ -110,7 +110,7 @@ def read_document(result: Result) -> Document:
     try:
         text = msgspec.json.decode(result.line[start + len(_DOCUMENT) - 1 :], type=str)
         return msgspec.json.decode(text, type=Document)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise MiError(f"gdb's document cannot be read: {error}") from None
     except RecursionError:
         raise MiError("gdb's document is nested too deeply") from None

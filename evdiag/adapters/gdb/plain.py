@@ -5,6 +5,7 @@ Slower, and without printers: a std::string shows its members. Debian's gdb-mini
 
 import re
 import time
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ class _Reader:
     def __init__(self, session: Session, request: Request, patience: float) -> None:
         self.session, self.request, self.patience = session, request, patience
         self.deadline = time.monotonic() + request.seconds
-        self.late = self.slow = self.cut = 0
+        self.late = self.slow = 0
 
     @property
     def _left(self) -> float:
@@ -47,9 +48,7 @@ class _Reader:
             number, lwp = _text(entry, "id"), _lwp(_text(entry, "target-id"))
             if number and lwp is not None and (request.lwps is None or lwp in request.lwps):
                 threads.append(self._thread(number, lwp))
-        return Document(
-            threads=tuple(threads), late=self.late, slow=self.slow, cut=self.cut, printers=False
-        )
+        return Document(threads=tuple(threads), late=self.late, slow=self.slow, printers=False)
 
     def _thread(self, number: str, lwp: int) -> ReadThread:
         most = self.request.frames
@@ -63,7 +62,7 @@ class _Reader:
             self._frame(number, level, entry, with_values=wanted)
             for level, entry in enumerate(entries[:most])
         ]
-        for i, (frame, outer) in enumerate(zip(frames, frames[1:], strict=False)):
+        for i, (frame, outer) in enumerate(pairwise(frames)):
             if frame.pc == outer.pc:  # plain commands do not tell
                 frames[i] = msgspec.structs.replace(frame, kind="inline")
         return ReadThread(lwp=lwp, frames=tuple(frames), more=len(entries) > most)
@@ -85,8 +84,12 @@ class _Reader:
 
     def _variables(self, thread: str, level: int) -> list[tuple[ReadVariable, bool]]:
         where = f"--thread {thread} --frame {level}"
+        listing = f"-stack-list-variables {where}"
         try:
-            answer = self._ask(f"-stack-list-variables {where} --simple-values")
+            try:
+                answer = self._ask(f"{listing} --simple-values")
+            except GdbRefused:  # gdb 13 also prints what references lead to: one may be endless
+                answer = self._ask(f"{listing} --no-values")
         except GdbRefused:
             return []
         found: dict[str, tuple[ReadVariable, bool]] = {}
@@ -110,11 +113,7 @@ class _Reader:
                     self.slow += 1
                     return ReadVariable(name, kind, None, _SLOW)
                 return ReadVariable(name, kind, None, str(error).partition(": ")[2])
-        longest = self.request.longest
-        if text is not None and len(text) > longest:
-            self.cut += 1
-            return ReadVariable(name, kind, text[:longest], f"cut after {longest} characters")
-        return ReadVariable(name, kind, text)
+        return ReadVariable(name, kind, text and text[: 2 * self.request.longest])
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - what came out of gdb

@@ -85,7 +85,7 @@ class Process:
 
     def send(self, line: str) -> None:
         """Queue a line for gdb; it is written while lines are read."""
-        self._unsent += line.encode() + b"\n"
+        self._unsent += os.fsencode(line) + b"\n"  # names of files may be any bytes
 
     def lines(self, deadline: float) -> list[bytes]:
         """Lines that have come, after waiting for some until the deadline; none is late.
@@ -99,7 +99,8 @@ class Process:
             if self._out not in self._open:
                 raise GdbDied(self._obituary())
             # Its end is not always the end of its output: what it started may hold the pipe.
-            if not self._pump(min(left, SILENCE)) and self._process.poll() is not None:
+            silent = not self._pump(min(left, SILENCE))
+            if silent and self._process.poll() is not None and not self._pump(0.0):
                 raise GdbDied(self._obituary())
         found = list(self._lines)
         self._lines.clear()

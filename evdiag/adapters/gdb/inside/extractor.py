@@ -27,6 +27,8 @@ MAX_TYPE = 500
 MAX_MEMBERS = 64
 """Members of a structure in which a bad pointer is looked for."""
 MAX_FOUND = 12
+SMALL, MANY = 16, 4096
+"""Bytes of an object whose text is not worth to be kept, and how many texts are."""
 
 
 class Reader:
@@ -35,10 +37,10 @@ class Reader:
     def __init__(self, request):
         self.request = request
         self.deadline = time.monotonic() + request["seconds"]
+        self.texts = {}
         self.values = 0
         self.late = 0
         self.slow = 0
-        self.cut = 0
 
     def document(self):
         wanted = self.request["lwps"]
@@ -48,7 +50,6 @@ class Reader:
             "threads": [self.thread(t) for t in threads if wanted is None or lwp(t) in wanted],
             "late": self.late,
             "slow": self.slow,
-            "cut": self.cut,
         }
 
     # -- stacks
@@ -149,7 +150,7 @@ class Reader:
             kind = str(value.type)[:MAX_TYPE]
             if value.is_optimized_out:
                 return [name, kind, "<optimized out>", None]
-            text = value.format_string(**self.limits(kind))
+            text = self.text(value, kind)
         except KeyboardInterrupt:
             self.slow += 1
             return [name, kind, None, SLOW]
@@ -158,11 +159,25 @@ class Reader:
                 self.slow += 1
                 return [name, kind, None, SLOW]
             return [name, kind, None, text_of(error)]
-        longest = self.request["longest"]
-        if len(text) > longest:
-            self.cut += 1
-            return [name, kind, text[:longest], "cut after %d characters" % longest]
-        return [name, kind, text, None]
+        # evdiag cuts it: names in it may still become longer.
+        return [name, kind, text[: 2 * self.request["longest"]], None]
+
+    def text(self, value, kind):
+        """The value as gdb prints it; an object that many frames refer to is printed once."""
+        known = self.place(value, kind)
+        text = self.texts.get(known) if known is not None else None
+        if text is None:
+            text = value.format_string(**self.limits(kind))
+            if known is not None:
+                self.texts[known] = text
+        return text
+
+    def place(self, value, kind):
+        """(type, address) of an object that is worth to be remembered, or None."""
+        target = value.referenced_value() if value.type.code in REFERENCES else value
+        if target.address is None or target.type.sizeof <= SMALL or len(self.texts) >= MANY:
+            return None
+        return kind, int(target.address)
 
     def limits(self, kind):
         is_text = STRING.search(kind) is not None
@@ -267,7 +282,7 @@ class Step(gdb.Command):
     def __init__(self):
         super().__init__("evdiag-step", gdb.COMMAND_DATA)
 
-    def invoke(self, argument, from_tty):
+    def invoke(self, argument, from_tty):  # noqa: ARG002 - gdb says how it was called
         Step.todo()
 
 

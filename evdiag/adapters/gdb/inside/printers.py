@@ -21,6 +21,12 @@ MAX_STEPS = 128
 """Up or down a tree, from one element to the next: a balanced tree of 2**64 nodes needs no more."""
 
 
+MAX_LENGTH = (1 << 31) - 1
+"""Of a string. gdb prints nothing of longer ones, or too little."""
+MAX_NESTED = 4
+"""Iterators to elements with iterators."""
+
+
 class Text:
     """What gdb calls a printer, of a value without children. `text` is called late, because it
     reads memory: its errors are then part of what gdb prints."""
@@ -64,11 +70,6 @@ def at(address, pointer):
     return found[0] if found.type.code == gdb.TYPE_CODE_ARRAY else found
 
 
-def target_of(pointer):
-    """What a value points to."""
-    return at(int(pointer), pointer_to(pointer.type.strip_typedefs().target()))
-
-
 def argument(kind, number):
     return kind.strip_typedefs().template_argument(number)
 
@@ -90,18 +91,39 @@ def element_offset(header, element):
 
 def node_elements(pointer, element):
     """Reads the element of a node. `pointer` is any pointer to a node's base class."""
+    element = whole(element)
     offset = element_offset(pointer.type.strip_typedefs().target(), element)
     kind = pointer_to(element)
     return lambda node: at(int(node) + offset, kind)
 
 
+def whole(kind):
+    """A compile unit may only declare the type of elements. Then, and only then, look it up."""
+    if kind.sizeof or kind.tag is None:
+        return kind
+    if kind.tag not in WHOLE:
+        WHOLE[kind.tag] = gdb.lookup_type(kind.tag)
+    return WHOLE[kind.tag]
+
+
+WHOLE = {}
+
+
 def numbered(values):
     for number, value in enumerate(values):
-        yield "[%d]" % number, value
+        yield "[%d]" % number, read(value)
+
+
+def read(value):
+    """Reads a value here: an error ends the container. In gdb it would end everything around."""
+    if isinstance(value, gdb.Value):
+        value.fetch_lazy()
+    return value
 
 
 def keys_and_values(pairs):
     for pair in pairs:
+        read(pair)
         yield pair["first"]
         yield pair["second"]
 
@@ -122,12 +144,18 @@ def string(name, value):
         start = start.cast(start.type.strip_typedefs())
     except gdb.error:  # clang does not describe this member: the pointer is what comes first
         start = at(int(value.address), pointer_to(argument(value.type, 0).pointer()))
-    return String(lambda: start.lazy_string(length=length))
+    return String(lambda: characters(start, int(length)))
 
 
-def string_view(name, value):
+def string_view(_name, value):
     start, length = value["_M_str"], value["_M_len"]
-    return String(lambda: start.lazy_string(length=length))
+    return String(lambda: characters(start, int(length)))
+
+
+def characters(start, length):
+    if length > MAX_LENGTH:
+        raise gdb.MemoryError("The length of the string would be %d" % length)
+    return start.lazy_string(length=length)
 
 
 # -- sequences
@@ -212,9 +240,9 @@ def linked(name, value, head, end):
 
     def elements():
         node = head["_M_next"]
-        read = node_elements(node, argument(value.type, 0))
+        element = node_elements(node, argument(value.type, 0))
         while node != end:
-            yield read(node)
+            yield element(node)
             node = node["_M_next"]
 
     return Group(text, lambda: numbered(elements()))
@@ -259,7 +287,7 @@ def bitset(name, value):
         last = words.type.strip_typedefs().range()[1] if many else 0
         for number in range(last + 1):
             word = words[number] if many else words
-            for bit in range(8 * word.type.sizeof):
+            for bit in range(int(word).bit_length()):
                 if int(word) >> bit & 1:
                     yield "[%d]" % (8 * number * word.type.sizeof + bit), 1
 
@@ -300,7 +328,7 @@ def successor(node):
             if node != parent["_M_right"]:
                 return parent if node["_M_right"] != parent else node
             node, parent = parent, parent["_M_parent"]
-    raise gdb.MemoryError("The tree is damaged near the node at address %#x" % int(node))
+    raise gdb.MemoryError("The links of the tree lead astray at address %#x" % int(node))
 
 
 def tree(name, value):
@@ -319,9 +347,9 @@ def hashed(name, value):
     first, count = table["_M_before_begin"]["_M_nxt"], table["_M_element_count"]
 
     def elements():
-        read, node = node_elements(first, argument(table.type, 1)), first
+        element, node = node_elements(first, argument(table.type, 1)), first
         while node:
-            yield read(node)
+            yield element(node)
             node = node["_M_nxt"]
 
     return associative(name, lambda: int(count), elements)
@@ -339,29 +367,47 @@ def associative(name, count, elements):
 # -- iterators: the text of what they point to
 
 
-def iterator(member, of, read):
-    def printer(name, value):
+def iterator(member, of, element):
+    def printer(_name, value):
         pointer = value[member]
 
         def text():
             if not pointer:
                 return "non-dereferenceable iterator for " + of
-            return str(read(value, pointer))
+            return nested(element(value, pointer))
 
         return Text(text)
 
     return printer
 
 
-def read_node(value, pointer):
+class Nested:
+    """The text of a value, unless values point to each other in a circle."""
+
+    depth = 0
+
+    def __call__(self, value):
+        if self.depth == MAX_NESTED:
+            return "{...}"
+        self.depth += 1
+        try:
+            return str(value)
+        finally:
+            self.depth -= 1
+
+
+nested = Nested()
+
+
+def in_node(value, pointer):
     return node_elements(pointer, argument(value.type, 0))(pointer)
 
 
-def read_target(value, pointer):
-    return target_of(pointer)
+def at_target(_value, pointer):
+    return at(int(pointer), pointer_to(pointer.type.strip_typedefs().target()))
 
 
-def bit_iterator(name, value):
+def bit_iterator(_name, value):
     word = value["_M_p"]
 
     def text():
@@ -372,7 +418,7 @@ def bit_iterator(name, value):
     return Text(text)
 
 
-def bit_reference(name, value):
+def bit_reference(_name, value):
     word = value["_M_p"]
 
     def text():
@@ -409,7 +455,7 @@ def member(pointer, name):
     raise gdb.error("There is no member named %s." % name)
 
 
-def unique_pointer(name, value):
+def unique_pointer(_name, value):
     pointer = unique_target(value)
     text = "std::unique_ptr<%s>" % argument(value.type, 0)
     return Group(lambda: text, lambda: iter([("get()", pointer)]))
@@ -426,7 +472,7 @@ def unique_target(value):
 # -- several or one object
 
 
-def pair(name, value):
+def pair(_name, value):
     names = ("first", "second")
     parts = [(name, value[name]) for name in names]
     return Group(lambda: None, lambda: iter(parts))
@@ -453,7 +499,7 @@ def single(begin, value, hint=None):
     """Something that holds one object: its children are those of the object, if that has any."""
     inner = gdb.default_visualizer(value)
     if not hasattr(inner, "children"):
-        return Hinted(hint, lambda: begin, lambda: iter([("[contained value]", value)]))
+        return Hinted(hint, lambda: begin, lambda: (("[contained value]", read(value)),))
     if hasattr(inner, "display_hint"):
         hint = inner.display_hint()
     return Hinted(
@@ -510,14 +556,18 @@ def any_(name, value):
 
 def atomic(name, value):
     kind = argument(value.type, 0)
-    held = value
-    for part in ("_M_base", "_M_b", "_M_p", "_M_fp", "_M_i"):
-        if part in field_names(held.type):
-            held = held[part]
-    return Text(lambda: "%s<%s> = { %s }" % (name, kind, held))
+    for members in (["_M_i"], ["_M_fp"], ["_M_b", "_M_p"], ["_M_base", "_M_i"]):
+        held = value
+        try:
+            for part in members:
+                held = held[part]
+        except gdb.error:
+            continue
+        return Text(lambda: "%s<%s> = { %s }" % (name, kind, held))
+    return None
 
 
-def path(name, value):
+def path(_name, value):
     """Of a file: text, and components unless it has only one."""
     impl = int(unique_target(value["_M_cmpts"]["_M_impl"]))
     kind, text = impl & 3, value["_M_pathname"]
@@ -546,21 +596,14 @@ PATHS = {1: "root-name", 2: "root-directory"}
 # -- names of types, as people write them
 
 CHARACTERS = {"char": "", "wchar_t": "w", "char8_t": "u8", "char16_t": "u16", "char32_t": "u32"}
-DEFAULTS = {
-    "unique_ptr": (1, "std::default_delete"),
-    "vector": (1, "std::allocator"),
-    "deque": (1, "std::allocator"),
-    "list": (1, "std::allocator"),
-    "forward_list": (1, "std::allocator"),
-    "set": (1, "std::less", "std::allocator"),
-    "multiset": (1, "std::less", "std::allocator"),
-    "map": (2, "std::less", "std::allocator"),
-    "multimap": (2, "std::less", "std::allocator"),
-    "unordered_set": (1, "std::hash", "std::equal_to", "std::allocator"),
-    "unordered_multiset": (1, "std::hash", "std::equal_to", "std::allocator"),
-    "unordered_map": (2, "std::hash", "std::equal_to", "std::allocator"),
-    "unordered_multimap": (2, "std::hash", "std::equal_to", "std::allocator"),
-}
+ORDERED, HASHED = ("std::less",), ("std::hash", "std::equal_to")
+DEFAULTS = {"unique_ptr": (1, ("std::default_delete",))}
+for _name in ("vector", "deque", "list", "forward_list"):
+    DEFAULTS[_name] = (1, ("std::allocator",))
+for _name, _how in (("%sset", ORDERED), ("unordered_%sset", HASHED)):
+    for _many in ("", "multi"):
+        DEFAULTS[_name % _many] = (1, (*_how, "std::allocator"))
+        DEFAULTS[_name.replace("set", "map") % _many] = (2, (*_how, "std::allocator"))
 """Of templates: how many arguments are shown, and the templates of those that have a default."""
 
 
@@ -573,9 +616,9 @@ def spelled(kind):
     if name.startswith("std::basic_") and tag == full:
         character = rest.partition(",")[0]
         traits = "%s, std::char_traits<%s>" % (character, character)
-        if rest in (traits + " >", "%s, std::allocator<%s> >" % (traits, character)):
-            if character in CHARACTERS:
-                return "std::" + CHARACTERS[character] + name[len("std::basic_") :]
+        ends = (traits + " >", "%s, std::allocator<%s> >" % (traits, character))
+        if rest in ends and character in CHARACTERS:
+            return "std::" + CHARACTERS[character] + name[len("std::basic_") :]
     return without_defaults(kind, name) or full
 
 
@@ -583,9 +626,9 @@ def without_defaults(kind, name):
     known = DEFAULTS.get(name.replace("std::__debug::", "std::")[len("std::") :])
     if known is None:
         return None
-    shown, defaults = known[0], known[1:]
+    shown, defaults = known
     arguments = [kind.template_argument(number) for number in range(shown + len(defaults))]
-    for found, default in zip(arguments[shown:], defaults):
+    for found, default in zip(arguments[shown:], defaults):  # noqa: B905 - gdb's Python may be old
         if not is_default(found, default, arguments[:shown]):
             return None
     return "%s<%s>" % (name, ", ".join(spelled_part(part) for part in arguments[:shown]))
@@ -616,49 +659,43 @@ MARKS = {
 
 # -- the entry
 
-node_iterator = iterator("_M_node", "std::list", read_node)
 PRINTERS = {
-    "basic_string": string,
-    "basic_string_view": string_view,
-    "vector": vector,
-    "deque": deque,
-    "list": doubly_linked,
-    "forward_list": forward_list,
-    "span": span,
-    "initializer_list": initializer_list,
-    "bitset": bitset,
-    "stack": adapter,
-    "queue": adapter,
-    "priority_queue": adapter,
-    "map": tree,
-    "multimap": tree,
-    "set": tree,
-    "multiset": tree,
-    "unordered_map": hashed,
-    "unordered_multimap": hashed,
-    "unordered_set": hashed,
-    "unordered_multiset": hashed,
-    "shared_ptr": shared_pointer,
-    "weak_ptr": shared_pointer,
-    "unique_ptr": unique_pointer,
-    "pair": pair,
-    "tuple": tuple_,
-    "optional": optional,
-    "variant": variant,
-    "any": any_,
-    "atomic": atomic,
-    "filesystem::path": path,
-    "_Bit_iterator": bit_iterator,
-    "_Bit_const_iterator": bit_iterator,
-    "_Bit_reference": bit_reference,
+    string: "basic_string",
+    string_view: "basic_string_view",
+    vector: "vector",
+    deque: "deque",
+    doubly_linked: "list",
+    forward_list: "forward_list",
+    span: "span",
+    initializer_list: "initializer_list",
+    bitset: "bitset",
+    adapter: "stack queue priority_queue",
+    tree: "map multimap set multiset",
+    hashed: "unordered_map unordered_multimap unordered_set unordered_multiset",
+    shared_pointer: "shared_ptr weak_ptr",
+    unique_pointer: "unique_ptr",
+    pair: "pair",
+    tuple_: "tuple",
+    optional: "optional",
+    variant: "variant",
+    any_: "any",
+    atomic: "atomic",
+    path: "filesystem::path",
+    bit_iterator: "_Bit_iterator _Bit_const_iterator",
+    bit_reference: "_Bit_reference",
+    iterator("_M_node", "std::list", in_node): "_List_iterator _List_const_iterator",
+    iterator(
+        "_M_node", "std::forward_list", in_node
+    ): "_Fwd_list_iterator _Fwd_list_const_iterator",
+    iterator(
+        "_M_node", "associative container", in_node
+    ): "_Rb_tree_iterator _Rb_tree_const_iterator",
+    iterator("_M_cur", "std::deque", at_target): "_Deque_iterator _Deque_const_iterator",
 }
-for _kind in ("_", "_const_"):
-    PRINTERS["_List%siterator" % _kind] = iterator("_M_node", "std::list", read_node)
-    PRINTERS["_Fwd_list%siterator" % _kind] = iterator("_M_node", "std::forward_list", read_node)
-    PRINTERS["_Rb_tree%siterator" % _kind] = iterator("_M_node", "associative container", read_node)
-    PRINTERS["_Deque%siterator" % _kind] = iterator("_M_cur", "std::deque", read_target)
-PRINTERS = {"std::" + name: printer for name, printer in PRINTERS.items()}
-PRINTERS["__gnu_cxx::__normal_iterator"] = iterator("_M_current", "std::vector", read_target)
+PRINTERS = {
+    "std::" + name: printer for printer, names in PRINTERS.items() for name in names.split()
+}
+PRINTERS["__gnu_cxx::__normal_iterator"] = iterator("_M_current", "std::vector", at_target)
 
 
 def printer_for(value):

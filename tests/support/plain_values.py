@@ -50,7 +50,8 @@ def walk():
         thread.switch()
         frame, frames = gdb.newest_frame(), []
         while frame is not None and len(frames) < FRAMES:
-            frames.append([frame.pc(), variables(frame)])
+            if frame.type() != gdb.TAILCALL_FRAME:  # it left nothing on the stack
+                frames.append([frame.pc(), variables(frame)])
             frame = frame.older()
         threads.append([thread.ptid[1] or thread.ptid[0], frames])
     return threads
