@@ -33,7 +33,8 @@ STARTING = 20.0
 PATIENCE = 4.0
 """Seconds for one value; the slowest good one that was seen took 1.7 on a large program."""
 MAX_INDEXES = 2 << 30
-PRINTERS, EXTRACTOR = ("printers.py", "load.py"), "extractor.py"
+PRINTERS = ("values.py", "containers.py", "objects.py", "load.py")
+EXTRACTOR = "extractor.py"
 """Files in the folder `inside`."""
 
 SAFE = (

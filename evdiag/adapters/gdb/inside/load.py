@@ -1,4 +1,4 @@
-"""Runs inside gdb, after printers.py: makes values of the C++ library readable.
+"""Runs inside gdb, after objects.py: makes values of the C++ library readable.
 
 Our own printers come first; those of GNU's library know the rarer types. Both are taken from the
 machine that gdb runs on. Never from the sysroot: that belongs to the crashed system, and printers
@@ -34,4 +34,4 @@ def load_gnu_printers():
 
 
 PRINTERS_FOUND = load_gnu_printers()
-gdb.pretty_printers.insert(0, printer_for)  # noqa: F821 - of printers.py
+gdb.pretty_printers.insert(0, printer_for)  # of objects.py
