@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SAFE: Final = ("-nx", "-batch", "-iex", "set debuginfod enabled off")
+COMPARABLE: Final = ("-iex", "set language c++", "-iex", "set backtrace past-main on")
 PLAIN: Final = Path(__file__).parents[1] / "tests/support/plain_values.py"
 GDBS: Final = {"gdb": "gdb", "gdb 18": f"{sys.executable} -P -m gdb_for_pwndbg.gdb"}
 LIMITS: Final = {"crash-cold": 0.6, "crash": 0.6, "all-cold": 1.05, "all": 0.65}
@@ -82,12 +83,11 @@ def plain_values(material: Material, gdb: str, directory: Path) -> Counter[Value
     """Every value as gdb prints it by itself."""
     answer = directory / "plain.json"
     subprocess.run(
-        [*find(gdb), *SAFE, "-iex", "set language c++", material.executable, material.core, "-ex", f"source {PLAIN}"],
-        env={**os.environ, "PLAIN_VALUES": str(answer)},
-        capture_output=True,
-        check=True,
-        timeout=DEADLINE,
-    )
+        [*find(gdb), *SAFE, *COMPARABLE, material.executable, material.core,
+         "-ex", f"source {PLAIN}"],
+        env={**os.environ, "PLAIN_VALUES": str(answer), "LC_ALL": "C.UTF-8"},
+        capture_output=True, check=True, timeout=DEADLINE,
+    )  # fmt: skip
     return Counter(
         (lwp, pc, name, same_text(text) if text else None)
         for lwp, frames in json.loads(answer.read_text())

@@ -59,17 +59,14 @@ def _with_both_stacks(
     try:
         answer = debugger.values(scene, values.stacks_request(request, lwps))
     except GdbError as error:
-        return _without(report, error)
+        return _without(report, error, "gdb sees other stacks, which are not in the report")
     return values.with_gdb_stacks(report, answer.document)
 
 
-def _without(report: Report, error: GdbError) -> Report:
-    note = SoftError(
-        stage="values",
-        message=str(error),
-        effect="the report has no values of variables",
-        hint=error.advice or None,
-    )
+def _without(
+    report: Report, error: GdbError, effect: str = "the report has no values of variables"
+) -> Report:
+    note = SoftError(stage="values", message=str(error), effect=effect, hint=error.advice or None)
     return msgspec.structs.replace(report, soft_errors=(*report.soft_errors, note))
 
 

@@ -270,9 +270,9 @@ def _variables(read: Sequence[ReadVariable]) -> tuple[Variable, ...]:
 
 def _adopted(thread: Thread, answer: ReadThread) -> Thread:
     """gdb's stack in place of ours, where ours cannot be unwound."""
-    known = {frame.pc: frame for frame in thread.frames}
+    known = {frame.pc: frame for frame in thread.frames if frame.kind != "inline"}
     frames = [
-        _as_frame(read, level, known.get(Address(read.pc)))
+        _as_frame(read, level, known.get(Address(read.pc)) if read.kind != "inline" else None)
         for level, read in enumerate(_without_tail_calls(answer))
     ]
     return msgspec.structs.replace(

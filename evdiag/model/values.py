@@ -89,5 +89,3 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     """Values that were given up one by one because gdb did not come to an end with them."""
     cut: int = 0
     """Values of which only the beginning is there."""
-    printers: bool = True
-    """Whether the printers of GNU's C++ library were found on the machine that gdb runs on."""

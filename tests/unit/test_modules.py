@@ -13,6 +13,7 @@ from evdiag.parse.modules import (
     MappedModule,
     link_map,
     load_bias,
+    loaded_libraries,
     mapped_modules,
     memory_build_id,
 )
@@ -222,6 +223,9 @@ class Program:
         rows = link_map(self.memory(), self.image, self.at, libraries.get)
         return [(f.start, f.end, f.offset, f.path) for f in rows]
 
+    def libraries(self) -> list[tuple[int, str]]:
+        return list(loaded_libraries(self.memory(), self.image, self.at))
+
     def own_rows(self) -> list[tuple[int, int, int, str]]:
         at = self.at
         return [
@@ -239,6 +243,65 @@ def test_the_list_of_the_dynamic_linker(bits: int) -> None:
         (base, base + 0x4000, 0, "/lib/liba.so"),
         (base + 0x4000, base + 0x6000, 0x4000, "/lib/liba.so"),
     ]
+
+
+@pytest.mark.parametrize("bits", [64, 32])
+def test_bases_and_names_of_the_libraries(bits: int) -> None:
+    # the program itself has no name; the vDSO has one, though there is no such file
+    program = Program(bits=bits)
+    assert program.libraries() == [
+        (program.base, "/lib/liba.so"),
+        (0x7000_0000, "linux-vdso.so.1"),
+    ]
+
+
+def test_libraries_come_in_the_order_of_the_linker() -> None:
+    program, data = Program(), Program.DATA
+    program.nodes[data + 0x200] = (0x7FFF_0000_0000, data + 0x900, data + 0x300)
+    program.nodes[data + 0x300] = (program.base, data + 0x800, 0)
+    assert [name for _, name in program.libraries()] == ["linux-vdso.so.1", "/lib/liba.so"]
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ((0, Program.DATA + 0x800), []),  # no base
+        ((Program.BASE, 0), []),  # no name
+        ((Program.BASE, Program.DATA + 0x8FF), []),  # an empty one
+        ((Program.BASE, 0xDEAD_0000), []),  # one that was not dumped
+        ((1, Program.DATA + 0x800), [(1, "/lib/liba.so")]),
+        (((1 << 64) - 1, Program.DATA + 0x800), [((1 << 64) - 1, "/lib/liba.so")]),
+    ],
+)
+def test_libraries_without_base_or_name_are_passed_over(
+    node: tuple[int, int], expected: list[tuple[int, str]]
+) -> None:
+    program, data = Program(), Program.DATA
+    program.nodes[data + 0x200] = (*node, data + 0x300)
+    assert program.libraries() == [*expected, (0x7000_0000, "linux-vdso.so.1")]
+
+
+@pytest.mark.parametrize("following", [0x100, 0x200, 0x300])
+def test_each_library_of_a_circle_comes_once(following: int) -> None:
+    program, data = Program(), Program.DATA
+    program.nodes[data + 0x300] = (0x7000_0000, data + 0x900, data + following)
+    assert len(program.libraries()) == 2
+
+
+def test_a_program_without_list_has_no_libraries() -> None:
+    static = Program()
+    static.image = Image("/opt/program", w.image())
+    not_yet = Program()
+    not_yet.debug = b""
+    assert static.libraries() == not_yet.libraries() == Program(debug=False).libraries() == []
+
+
+def test_names_of_libraries_are_cut_and_may_hold_anything() -> None:
+    program, data = Program(), Program.DATA
+    program.names[data + 0x800] = b"/\xff/../\n" + b"x" * 0xF0
+    (_, name), _ = program.libraries()
+    assert name.startswith("/\ufffd/../\nxxx")
+    assert len(name) <= 4096
 
 
 def test_segments_that_do_not_begin_at_a_page() -> None:
@@ -316,6 +379,7 @@ def test_a_list_with_thousands_of_nodes_is_cut() -> None:
     library = Image("/lib/liba.so", program.library)
     rows = link_map(memory, program.image, AT, lambda name: library)
     assert len(rows) == 2 + 2 * 4096
+    assert len(list(loaded_libraries(memory, program.image, AT))) == 4096
 
 
 def test_a_library_goes_by_the_name_that_the_process_knew() -> None:

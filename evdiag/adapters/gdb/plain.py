@@ -48,7 +48,7 @@ class _Reader:
             number, lwp = _text(entry, "id"), _lwp(_text(entry, "target-id"))
             if number and lwp is not None and (request.lwps is None or lwp in request.lwps):
                 threads.append(self._thread(number, lwp))
-        return Document(threads=tuple(threads), late=self.late, slow=self.slow, printers=False)
+        return Document(threads=tuple(threads), late=self.late, slow=self.slow)
 
     def _thread(self, number: str, lwp: int) -> ReadThread:
         most = self.request.frames

@@ -7,6 +7,7 @@ a file of this machine that happens to have the same name.
 """
 
 import contextlib
+import posixpath
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -77,7 +78,8 @@ def laid_out(scene: Scene) -> Iterator[Path]:
 def settings(scene: Scene, folder: Path) -> list[str]:
     """gdb's settings for that folder."""
     roots = [str(folder / DEBUG), *(str(root.absolute()) for root in scene.debug_roots)]
-    maps = [f"set substitute-path {_word(old)} {_word(new)}" for old, new in scene.source_maps]
+    words = [(_word(old), _word(new)) for old, new in scene.source_maps]
+    maps = [f"set substitute-path {old} {new}" for old, new in words if old and new]
     return [
         f"set sysroot {folder / ROOT}",
         f"set solib-search-path {folder / LIBRARIES}",
@@ -99,7 +101,9 @@ def _lay_out(scene: Scene, folder: Path) -> None:
         _link(folder / PROGRAM, scene.program)
         _link(folder / f"{PROGRAM}.dwp", scene.program.with_name(scene.program.name + ".dwp"))
     for path, file in scene.libraries:
-        _link(folder / ROOT / _inside(path), Path(file))
+        # gdb walks `modules/X/../../lib` step by step: both names make the folders on the way.
+        for name in (path, posixpath.normpath(path)):
+            _link(folder / ROOT / _inside(name), Path(file))
         _link(folder / LIBRARIES / PurePosixPath(path).name, Path(file))
     for debug in scene.debug_files:
         _link_debug(debug, folder)
@@ -122,6 +126,6 @@ def _inside(path: str) -> PurePosixPath:
 def _link(name: Path, file: Path) -> None:
     """Link a name to a file that exists; the first one that comes keeps the name."""
     with contextlib.suppress(OSError, ValueError):
-        if file.exists():
+        if file.is_file():
             name.parent.mkdir(parents=True, exist_ok=True)
             name.symlink_to(file.absolute())

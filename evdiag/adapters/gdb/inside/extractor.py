@@ -313,7 +313,6 @@ class Values(gdb.MICommand):
     def invoke(self, argv):
         request = json.loads(binascii.unhexlify(argv[0]))
         document = Reader(request).document()
-        document["printers"] = PRINTERS_FOUND  # of load.py
         return {"json": json.dumps(document)}
 
 

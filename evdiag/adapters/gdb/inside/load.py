@@ -16,7 +16,7 @@ FOLDERS = ("/usr/share/gcc/python", "/usr/share/gcc-*/python", "/usr/local/share
 
 
 def load_gnu_printers():
-    """Register GNU's printers; returns whether they are there."""
+    """Register GNU's printers, if they are there."""
     for pattern in FOLDERS:
         for folder in sorted(glob.glob(pattern), reverse=True):
             if os.path.isdir(os.path.join(folder, "libstdcxx")):
@@ -25,13 +25,12 @@ def load_gnu_printers():
                     from libstdcxx.v6 import printers
 
                     printers.register_libstdcxx_printers(None)
-                    return True
+                    return
                 except (ImportError, AttributeError, RuntimeError, gdb.error):
                     pass
                 finally:
                     sys.path.remove(folder)
-    return False
 
 
-PRINTERS_FOUND = load_gnu_printers()
+load_gnu_printers()
 gdb.pretty_printers.insert(0, printer_for)  # of objects.py
