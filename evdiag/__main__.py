@@ -3,7 +3,9 @@
 import contextlib
 import gc
 import os
+import signal
 import sys
+from types import FrameType
 
 
 def collect_rarely() -> None:
@@ -11,9 +13,20 @@ def collect_rarely() -> None:
     gc.set_threshold(70_000, 10, 10)
 
 
+def end_in_order() -> None:
+    """Let whoever ends evdiag (`timeout`, a closed terminal) end the gdb that it started, too."""
+
+    def leave(received: int, _: FrameType | None) -> None:
+        sys.exit(128 + received)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+
+
 def run() -> None:
     """Start evdiag with the process's arguments and exit with its code."""
     collect_rarely()
+    end_in_order()
     from evdiag.cli import main  # noqa: PLC0415 - after the line above: imports make most of them
 
     code = main(sys.argv[1:])

@@ -73,4 +73,6 @@ def main(argv: Sequence[str]) -> int:
         traceback.print_exc()
         say("evdiag: this is a bug in evdiag. Please report it with the lines above.")
         return int(ExitCode.BUG)
+    if code == ExitCode.INTERRUPTED:  # Typer has taken the interrupt for itself
+        say("evdiag: interrupted")
     return code if isinstance(code, int) else int(ExitCode.DONE)

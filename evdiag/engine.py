@@ -42,6 +42,10 @@ SOURCE_AROUND = 4
 """Source lines shown before and after the line of the crash."""
 
 
+MAX_MISSING = 512
+"""Ranges of missing memory that gdb is told of: a thread has one, below its stack."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What the user said about where things are."""
 
@@ -101,7 +105,7 @@ class Analysis:
 
     def _report(self) -> Report:
         facts = self.facts
-        space = self._space()
+        space = self.space = self._space()
         unwinder = Unwinder(space)
         stacks = [unwinder.unwind(state) for state in facts.threads]
         self._lap("unwind")
@@ -212,6 +216,12 @@ class Analysis:
             debug_files=tuple(debug),
             debug_roots=tuple(roots),
             source_maps=options.source_maps,
+            missing=tuple(
+                (region.start + region.present, region.end)
+                for region in self.facts.regions
+                if region.start + region.present < region.end
+                and self.space.file_at(region.start) is None
+            )[:MAX_MISSING],
         )
 
     def _linker_names(self, program: Image) -> list[tuple[str, str]]:
@@ -233,9 +243,20 @@ class Analysis:
         return assemble.soft_errors(
             self.facts,
             problems,
-            tuple(problem for path, problem in symbols.items() if path in self.opened),
+            tuple(problem for path, problem in symbols.items() if path in self.opened)
+            + self._split_debug_info(threads[0]),
             on_stacks,
             self.executable,
+        )
+
+    def _split_debug_info(self, crashed: Thread) -> tuple[SoftError, ...]:
+        """Modules that lack lines on the crashed stack because those lie in .dwo files."""
+        paths = dict.fromkeys(f.module for f in crashed.frames if f.in_app and not f.line)
+        images = (self._found.get(path or "") for path in paths)
+        return tuple(
+            assemble.split_debug_info(image.path)
+            for image in images
+            if image is not None and image.has_debug_info and image.has_split_debug_info
         )
 
     def _with_source(self, thread: Thread) -> Thread:

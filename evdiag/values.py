@@ -23,7 +23,7 @@ def add_values(
     The second part is what went wrong, for those who insist on values.
     """
     unwound = scene.machine.unwinds
-    request = values.request_for(report, which, unwound=unwound)
+    request = values.request_for(report, which, unwound=unwound, missing=scene.missing)
     if request is None:
         return report, None
     clock, wall = time.process_time(), time.monotonic()
@@ -81,9 +81,7 @@ def _provenance(
     known: Provenance, answer: Answer, timings: dict[str, float], stacks_from_gdb: bool
 ) -> Provenance:
     way = "gdb" if answer.python else "mi"
+    rung = f"native+{way}" if known.rung == "native" else known.rung
     return msgspec.structs.replace(
-        known,
-        gdb=answer.gdb,
-        rung=way if stacks_from_gdb else f"native+{way}",
-        timings=timings,
+        known, gdb=answer.gdb, rung=way if stacks_from_gdb else rung, timings=timings
     )

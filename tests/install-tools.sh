@@ -7,10 +7,11 @@ needs='
 g++                    g++                     crash programs, compiled on the spot
 gdb                    gdb                     the reference for stacks
 clang++                clang                   a second compiler
+ld.lld                 lld                     32-bit ARM programs
 readelf                binutils                stripped programs with separate debug files
 dwz                    dwz                     shared debug information
 aarch64-linux-gnu-g++  g++-aarch64-linux-gnu   crash programs for aarch64
-qemu-aarch64-static    qemu-user-static        running them
+qemu-aarch64-static    qemu-user-static        running them, and 32-bit ARM programs
 gdb-multiarch          gdb-multiarch           the reference for aarch64
 '
 

@@ -206,6 +206,16 @@ def soft_errors(
     return tuple(found) + symbol_problems
 
 
+def split_debug_info(path: str) -> SoftError:
+    """Why a program with debug information has no lines."""
+    return SoftError(
+        stage="symbols",
+        message=f"{path}: its debug information lies in .dwo files, which evdiag does not read",
+        effect="functions have names, but no lines, and inlined calls are missing",
+        hint="gdb reads them: with one, values and lines are in the report",
+    )
+
+
 def _incomplete(facts: CoreFacts) -> SoftError:
     """Name the segments of a truncated core that miss bytes."""
     cut = [r for r in facts.regions if r.present < r.wanted]

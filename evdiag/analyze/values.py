@@ -9,33 +9,39 @@ from collections.abc import Sequence
 
 import msgspec
 
-from evdiag.analyze.frames import crash_frame, is_in_app
-from evdiag.analyze.redact import redacted
-from evdiag.analyze.spelling import same_spelling, same_text
-from evdiag.model.report import Address, Frame, Report, SoftError, Thread, Variable
-from evdiag.model.values import BadPointer, Document, ReadFrame, ReadThread, ReadVariable, Request
+from evdiag.analyze.frames import crash_frame
+from evdiag.analyze.gdbstacks import adopted, differs_at, frames_of, merged
+from evdiag.analyze.spelling import same_spelling
+from evdiag.model.report import Frame, Report, SoftError, Thread
+from evdiag.model.values import BadPointer, Document, ReadThread, Request
 
 WHICH = ("crash", "all", "none")
 """Whose values are wanted: of the crashed thread, of all threads, of none."""
 MOST_FRAMES = 64
 MOST_NAMES = 24
-MOST_TAIL_CALLS = 8
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _MEMORY_ACCESS = ("read", "write")
 
 
-def request_for(report: Report, which: str, *, unwound: bool) -> Request | None:
+def request_for(
+    report: Report, which: str, *, unwound: bool, missing: tuple[tuple[int, int], ...] = ()
+) -> Request | None:
     """What to ask gdb; None if there is nothing to ask about.
 
-    `unwound` tells whether our own engine can unwind the core's machine.
+    `unwound` tells whether our own engine can unwind the core's machine, `missing` which memory
+    nobody has.
     """
     crashed = report.crashed
     if which == "none" or crashed is None or crashed.lwp is None:
         return None
     lwps = None if which == "all" or not unwound else (crashed.lwp,)
     frame = crash_frame(crashed.frames)
+    top = crashed.frames[0].pc if crashed.frames else None
     return Request(
         lwps=lwps,
+        crashed=crashed.lwp,
+        pc=None if top is None else int(top),
+        missing=missing,
         values=None if which == "all" else (crashed.lwp,),
         frames=MOST_FRAMES,
         places=not unwound or _lacks_places(crashed),
@@ -47,7 +53,9 @@ def request_for(report: Report, which: str, *, unwound: bool) -> Request | None:
 
 def stacks_request(request: Request, lwps: tuple[int, ...]) -> Request:
     """The same for the whole stacks of some threads, without values."""
-    return msgspec.structs.replace(request, lwps=lwps, values=(), places=True, fault=None)
+    return msgspec.structs.replace(
+        request, lwps=lwps, values=(), crashed=lwps[0], pc=None, places=True, fault=None
+    )
 
 
 def names_on_line(frame: Frame | None) -> tuple[str, ...]:
@@ -81,7 +89,7 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
     differing: tuple[int, ...] = ()
     """Threads (LWP) whose stack gdb sees in another way."""
     stacks_from_gdb: bool = False
-    """Whether the crashed thread's stack, or its names, are gdb's."""
+    """Whether frames of the crashed thread, or their names, are gdb's."""
 
 
 def attach(report: Report, document: Document, *, unwound: bool) -> Attached:
@@ -89,25 +97,40 @@ def attach(report: Report, document: Document, *, unwound: bool) -> Attached:
     answers = {thread.lwp: thread for thread in document.threads}
     threads: list[Thread] = []
     differing: list[int] = []
-    from_gdb = False
+    filled = 0
     for thread in report.threads:
         answer = answers.get(thread.lwp or 0)
         if answer is None or not answer.frames:
             threads.append(thread)
             continue
-        if not unwound and len(_physical(answer.frames)) > len(_physical(thread.frames)):
-            merged, agrees, filled = _adopted(thread, answer), True, True
-        else:
-            merged, agrees, filled = _merged(thread, answer)
-        if not agrees and thread.lwp is not None:
+        both = merged(thread, answer) if unwound else adopted(thread, answer, report.modules)
+        if not both.agrees and thread.lwp is not None:
             differing.append(thread.lwp)
-        from_gdb = from_gdb or (filled and thread.crashed)
-        threads.append(merged)
+        filled += both.filled if thread.crashed else 0
+        threads.append(both.thread)
     enriched = msgspec.structs.replace(report, threads=tuple(threads))
+    if filled:
+        enriched = _named_by_gdb(enriched, filled)
     return Attached(
         report=_with_evidence(enriched, answers),
         differing=tuple(differing),
-        stacks_from_gdb=from_gdb,
+        stacks_from_gdb=filled > 0,
+    )
+
+
+def _named_by_gdb(report: Report, filled: int) -> Report:
+    """Look for the frame of the crash once more, and say whose names these are."""
+    crashed = report.crashed
+    frame = crash_frame(crashed.frames) if crashed else None
+    note = SoftError(
+        stage="symbols",
+        message=f"functions or lines of {filled} frames are gdb's",
+        effect="evdiag could not read them by itself (split DWARF, another machine, no symbolic)",
+    )
+    return msgspec.structs.replace(
+        report,
+        verdict=msgspec.structs.replace(report.verdict, frame=frame.level if frame else None),
+        soft_errors=(*(e for e in report.soft_errors if e.stage != "unwind"), note),
     )
 
 
@@ -117,9 +140,10 @@ def with_gdb_stacks(report: Report, document: Document) -> Report:
     threads, errors = [], list(report.soft_errors)
     for thread in report.threads:
         answer = answers.get(thread.lwp or 0)
-        at = _differs_at(thread, answer) if answer and answer.frames else None
+        at = differs_at(thread, answer) if answer and answer.frames else None
         if answer and at is not None:
-            thread = msgspec.structs.replace(thread, gdb_frames=_frames_of(answer, report))
+            frames = frames_of(answer, report.modules)
+            thread = msgspec.structs.replace(thread, gdb_frames=frames)
             errors.append(
                 SoftError(
                     stage="stacks",
@@ -158,158 +182,6 @@ def value_errors(document: Document, *, python: bool) -> tuple[SoftError, ...]:
             "install the full gdb, or `pip install 'evdiag[gdb]'`",
         )
     return tuple(found)
-
-
-# ---------------------------------------------------------------- frame by frame
-
-
-def _physical(frames: Sequence[ReadFrame | Frame]) -> list[list[int]]:
-    """Indices of frames that belong together: inlined calls and the function around them."""
-    groups: list[list[int]] = []
-    inner: list[int] = []
-    for i, frame in enumerate(frames):
-        inner.append(i)
-        if frame.kind not in ("inline", "tailcall"):
-            groups.append(inner)
-            inner = []
-    return [*groups, inner] if inner else groups
-
-
-class _Compared(msgspec.Struct, frozen=True):
-    """Our stack of a thread beside gdb's, as far as they have the same program counters."""
-
-    pairs: tuple[tuple[list[int], list[int]], ...]
-    """Indices of our frames, and of gdb's, of the same function."""
-    differs_at: int | None = None
-    """Level of our first frame that gdb sees in another way."""
-
-
-def _compare(thread: Thread, theirs: Sequence[ReadFrame], *, more: bool) -> _Compared:
-    pairs: list[tuple[list[int], list[int]]] = []
-    ours, others = _physical(thread.frames), _physical(theirs)
-    i = j = 0
-    while i < len(ours) and j < len(others):
-        if thread.frames[ours[i][-1]].pc == theirs[others[j][-1]].pc:
-            pairs.append((ours[i], others[j]))
-            i += 1
-        elif not _is_tail_call(theirs, others, j, thread.frames[ours[i][-1]].pc):
-            break
-        j += 1
-    ended_together = i == len(ours) and (j == len(others) or more)
-    cut_short = more and j == len(others)
-    # Behind a recursion that was folded there is nothing to compare.
-    if ended_together or cut_short or thread.folds or thread.omitted or not thread.frames:
-        return _Compared(tuple(pairs))
-    level = thread.frames[ours[i][0]].level if i < len(ours) else thread.frames[-1].level + 1
-    return _Compared(tuple(pairs), level)
-
-
-def _differs_at(thread: Thread, answer: ReadThread) -> int | None:
-    return _compare(thread, _without_tail_calls(answer), more=answer.more).differs_at
-
-
-def _is_tail_call(
-    theirs: Sequence[ReadFrame], groups: list[list[int]], at: int, pc: int | None
-) -> bool:
-    """Whether gdb shows a call that left no frame behind, without saying so (plain commands)."""
-    ahead = groups[at + 1 : at + 1 + MOST_TAIL_CALLS]
-    return theirs[groups[at][-1]].kind == "unknown" and any(
-        theirs[group[-1]].pc == pc for group in ahead
-    )
-
-
-def _without_tail_calls(answer: ReadThread) -> list[ReadFrame]:
-    """gdb also shows calls that left no frame behind."""
-    return [frame for frame in answer.frames if frame.kind != "tailcall"]
-
-
-def _merged(thread: Thread, answer: ReadThread) -> tuple[Thread, bool, bool]:
-    """(thread with values, whether gdb agrees, whether it filled in names)."""
-    frames, theirs = list(thread.frames), _without_tail_calls(answer)
-    compared = _compare(thread, theirs, more=answer.more)
-    filled = False
-    for own, other in compared.pairs:
-        # Both see the function itself; of inlined calls one of them may know more.
-        for i, j in zip(reversed(own), reversed(other), strict=False):
-            frames[i], named = _with_values(frames[i], theirs[j])
-            filled = filled or named
-    merged = msgspec.structs.replace(thread, frames=tuple(frames))
-    return merged, compared.differs_at is None, filled
-
-
-def _with_values(frame: Frame, read: ReadFrame) -> tuple[Frame, bool]:
-    args, variables = _variables(read.args), _variables(read.locals)
-    frame = msgspec.structs.replace(frame, args=args, locals=variables)
-    if read.function is None or (frame.function and frame.line):
-        return frame, False
-    if frame.function is not None and read.line is None:
-        return frame, False
-    named = msgspec.structs.replace(
-        frame,
-        function=frame.function or read.function,
-        file=frame.file or read.file,
-        line=frame.line or read.line,
-    )
-    in_app = is_in_app(named.module, named.file)
-    return msgspec.structs.replace(named, in_app=in_app), named != frame
-
-
-def _variables(read: Sequence[ReadVariable]) -> tuple[Variable, ...]:
-    return tuple(
-        redacted(
-            Variable(
-                name=variable.name,
-                type=same_spelling(variable.type) if variable.type else None,
-                value=same_text(variable.value) if variable.value else variable.value,
-                problem=variable.problem,
-            )
-        )
-        for variable in read
-    )
-
-
-def _adopted(thread: Thread, answer: ReadThread) -> Thread:
-    """gdb's stack in place of ours, where ours cannot be unwound."""
-    known = {frame.pc: frame for frame in thread.frames if frame.kind != "inline"}
-    frames = [
-        _as_frame(read, level, known.get(Address(read.pc)) if read.kind != "inline" else None)
-        for level, read in enumerate(_without_tail_calls(answer))
-    ]
-    return msgspec.structs.replace(
-        thread, frames=tuple(frames), ended=answer.ended, folds=(), omitted=0
-    )
-
-
-def _frames_of(answer: ReadThread, report: Report) -> tuple[Frame, ...]:
-    frames = (_as_frame(read, level, None) for level, read in enumerate(answer.frames))
-    return tuple(_placed(frame, report) for frame in frames)
-
-
-def _as_frame(read: ReadFrame, level: int, known: Frame | None) -> Frame:
-    base = known or Frame(level=level)
-    made = msgspec.structs.replace(
-        base,
-        level=level,
-        kind=read.kind,
-        pc=Address(read.pc),
-        function=read.function or base.function,
-        file=read.file or base.file,
-        line=read.line or base.line,
-        args=_variables(read.args),
-        locals=_variables(read.locals),
-        trust="gdb",
-    )
-    return msgspec.structs.replace(made, in_app=is_in_app(made.module, made.file))
-
-
-def _placed(frame: Frame, report: Report) -> Frame:
-    """The frame with the module that its address lies in."""
-    pc = frame.pc or 0
-    for module in report.modules:
-        if module.base is not None and module.end is not None and module.base <= pc < module.end:
-            placed = msgspec.structs.replace(frame, module=module.path, build_id=module.build_id)
-            return msgspec.structs.replace(placed, in_app=is_in_app(placed.module, placed.file))
-    return frame
 
 
 # ---------------------------------------------------------------- the pointer that was bad

@@ -13,6 +13,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Threads whose stacks are walked; None is all of them."""
     values: tuple[int, ...] | None = None
     """Threads whose variables are read; None is all that are walked."""
+    crashed: int | None = None
+    pc: int | None = None
+    """Where the crashed thread is: a gdb that sees it elsewhere does not know the machine."""
+    missing: tuple[tuple[int, int], ...] = ()
+    """Ranges of memory that are neither in the core nor in a file: gdb reads zeros there."""
     frames: int = 64
     """Frames of a thread, innermost first: a stack that overflowed has 50,000."""
     seconds: float = 60.0

@@ -77,6 +77,17 @@ class Image:
         return section is not None and section.type != SHT_NOBITS
 
     @property
+    def has_split_debug_info(self) -> bool:
+        """Whether most of its DWARF lies in other files: it names some `.dwo` (DWARF 5, 7.3.2)."""
+        section = self.sections.get(".debug_str")
+        if section is None or section.type == SHT_NOBITS:
+            return False
+        try:
+            return b".dwo\0" in section_bytes(self.data, section, self.header.bits)
+        except DAMAGED:
+            return False
+
+    @property
     def has_symbols(self) -> bool:
         """Whether the file names functions at all."""
         return ".symtab" in self.sections or ".dynsym" in self.sections

@@ -28,6 +28,9 @@ LONG = 1200
 """Longer values may be cut at another place: names in them are made readable after the cut."""
 CASES = [pytest.param(m, o, id=f"{m.name}-{o}") for m in modes_here() for o in OPTS]
 
+MISSING = "its memory is not in the core"
+"""What evdiag says where gdb shows zeros."""
+
 Value = tuple[int, str, str | None]
 """pc, name and text of a variable of the crashed thread."""
 
@@ -59,7 +62,7 @@ def reported_values(thread: Thread) -> Counter[Value]:
         (int(frame.pc or 0), variable.name, comparable(variable.value) if variable.value else None)
         for frame in thread.frames
         for variable in (*frame.args, *frame.locals)
-        if not variable.name.startswith("*")
+        if not variable.name.startswith("*") and variable.problem != MISSING
     )
 
 
@@ -86,4 +89,4 @@ def test_the_values_are_those_of_plain_gdb(
     # Behind a folded recursion, or where gdb sees another stack, our frames have no values.
     if not (thread.folds or thread.gdb_frames) and len(thread.frames) < WALKED:
         assert plain - found == Counter()
-        assert found
+        assert found or mode.top_frame is None

@@ -12,7 +12,8 @@ import sys
 import gdb
 
 FRAMES, LONGEST, CHARACTERS, ELEMENTS, DEPTH = 64, 2000, 400, 100, 4
-STRING = re.compile(r"\bchar\b.*[*\]]$|\bbasic_string(_view)?<|\bstring(_view)?\b")
+TEXTS = ("std::string", "std::basic_string", "std::__cxx11::string", "std::__cxx11::basic_string")
+CHARACTER_TYPES = re.compile(r"(unsigned |signed )?(char|wchar_t|char8_t|char16_t|char32_t) ?[*\[]")
 
 
 def text_of(symbol, frame):
@@ -20,7 +21,9 @@ def text_of(symbol, frame):
         value = symbol.value(frame)
         if value.is_optimized_out:
             return "<optimized out>"
-        most = CHARACTERS if STRING.search(str(value.type)) else ELEMENTS
+        bare = str(value.type).replace("const ", "")
+        is_text = bare.startswith(TEXTS) or CHARACTER_TYPES.match(bare)
+        most = CHARACTERS if is_text else ELEMENTS
         return value.format_string(
             max_elements=most, max_depth=DEPTH, repeat_threshold=10, deref_refs=True
         )[:LONGEST]

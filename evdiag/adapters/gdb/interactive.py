@@ -42,7 +42,7 @@ def run_interactively(named: str | None, scene: Scene, cache: Path, arguments: l
 
 def index_settings(gdb: Command, cache: Path) -> tuple[str, ...]:
     """Let gdb use and keep the indexes of its version."""
-    first = _output(gdb, "--version").partition("\n")[0].split()
+    first = _output(gdb, *SAFE, "--version").partition("\n")[0].split()
     return index_folder(cache, first[-1]) if first else ()
 
 

@@ -15,6 +15,7 @@ from evdiag.errors import GdbRefused
 from evdiag.model.values import Document, ReadFrame, ReadThread, ReadVariable, Request
 
 _LWP = re.compile(r"(?:LWP|process|Thread) (\d+)\)?$")
+_ERROR = re.compile(r"<error(?: reading variable[^:]*)?: ([^<>]*)>$")
 _LATE = "not read: the time for all values was over"
 _SLOW = "took too long to print"
 
@@ -63,7 +64,7 @@ class _Reader:
             for level, entry in enumerate(entries[:most])
         ]
         for i, (frame, outer) in enumerate(pairwise(frames)):
-            if frame.pc == outer.pc:  # plain commands do not tell
+            if frame.pc == outer.pc and frame.function:  # plain commands do not tell
                 frames[i] = msgspec.structs.replace(frame, kind="inline")
         return ReadThread(lwp=lwp, frames=tuple(frames), more=len(entries) > most)
 
@@ -113,6 +114,8 @@ class _Reader:
                     self.slow += 1
                     return ReadVariable(name, kind, None, _SLOW)
                 return ReadVariable(name, kind, None, str(error).partition(": ")[2])
+        if text is not None and (match := _ERROR.match(text)):
+            return ReadVariable(name, kind, None, match[1])
         return ReadVariable(name, kind, text and text[: 2 * self.request.longest])
 
 

@@ -49,8 +49,13 @@ class Process:
         folder: Path,
         environment: Mapping[str, str],
         memory: int | None = None,
+        *,
+        name: str = "gdb",
     ) -> None:
-        """Start it in a folder, with at most so many bytes of memory. Raises GdbUnusable."""
+        """Start it in a folder, with at most so many bytes of memory. Raises GdbUnusable.
+
+        `name` is what messages call it.
+        """
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the user's own gdb
                 command,
@@ -64,8 +69,8 @@ class Process:
             )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise GdbUnusable(f"{command[0]} cannot be started: {reason}") from None
-        self.name = command[0]
+            raise GdbUnusable(f"{name} cannot be started: {reason}") from None
+        self.name = name
         limit(self._process.pid, memory)
         self._pipes = [
             pipe

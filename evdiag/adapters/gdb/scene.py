@@ -47,6 +47,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     debug_roots: tuple[Path, ...] = ()
     """Further folders with `.build-id/xx/yyyy.debug`."""
     source_maps: tuple[tuple[str, str], ...] = ()
+    missing: tuple[tuple[int, int], ...] = ()
+    """Ranges of memory that are neither in the core nor in a file."""
 
     @property
     def memory(self) -> int:

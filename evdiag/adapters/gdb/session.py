@@ -73,9 +73,9 @@ class Session:
                 value = self._listen(line, at_value=value)
             now = time.monotonic()
             if now >= deadline:
-                raise GdbTimeout(
-                    f"{self._process.name} did not answer {_name(command)} in {seconds:.0f} s"
-                )
+                # a later command gets what the earlier ones have left, perhaps nothing
+                late = f"in {seconds:.0f} s" if seconds >= 1 else "before the time was over"
+                raise GdbTimeout(f"{self._process.name} did not answer {_name(command)} {late}")
             if not lines and value:
                 self._process.interrupt()
                 self.interrupts += 1

@@ -22,7 +22,8 @@ BEGUN, DONE = "~\n", ".\n"
 SLOW = "took too long to print"
 FAILURES = (gdb.error, RuntimeError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
 """What gdb's Python raises for damaged memory, missing symbols and broken printers."""
-STRING = re.compile(r"\bchar\b.*[*\]]$|\bbasic_string(_view)?<|\bstring(_view)?\b")
+TEXTS = ("std::string", "std::basic_string", "std::__cxx11::string", "std::__cxx11::basic_string")
+CHARACTER_TYPES = re.compile(r"(unsigned |signed )?(char|wchar_t|char8_t|char16_t|char32_t) ?[*\[]")
 MAX_TYPE = 500
 MAX_MEMBERS = 64
 """Members of a structure in which a bad pointer is looked for."""
@@ -151,6 +152,8 @@ class Reader:
             if value.is_optimized_out:
                 return [name, kind, "<optimized out>", None]
             text = self.text(value, kind)
+            if self.is_missing(value):
+                return [name, kind, None, "its memory is not in the core"]
         except KeyboardInterrupt:
             self.slow += 1
             return [name, kind, None, SLOW]
@@ -172,6 +175,17 @@ class Reader:
                 self.texts[known] = text
         return text
 
+    def is_missing(self, value):
+        """Whether the value lies in memory that nobody has: gdb prints zeros then."""
+        missing = self.request["missing"]
+        if not missing:
+            return False
+        target = value.referenced_value() if value.type.code in REFERENCES else value
+        if target.address is None:
+            return False
+        address = int(target.address)
+        return any(start <= address < end for start, end in missing)
+
     def place(self, value, kind):
         """(type, address) of an object that is worth to be remembered, or None."""
         target = value.referenced_value() if value.type.code in REFERENCES else value
@@ -180,7 +194,8 @@ class Reader:
         return kind, int(target.address)
 
     def limits(self, kind):
-        is_text = STRING.search(kind) is not None
+        bare = kind.replace("const ", "")
+        is_text = bare.startswith(TEXTS) or CHARACTER_TYPES.match(bare) is not None
         return {
             "max_elements": self.request["characters" if is_text else "elements"],
             "max_depth": self.request["depth"],
@@ -224,6 +239,7 @@ class Reader:
             address, target = int(value), kind.target().strip_typedefs()
         else:
             return
+        target = described(target)
         offset = fault - address
         if target.code in STRUCTURES and 0 <= offset < target.sizeof:
             member = member_at(target, offset)
@@ -233,6 +249,16 @@ class Reader:
 
 STRUCTURES = (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION)
 REFERENCES = (gdb.TYPE_CODE_REF, getattr(gdb, "TYPE_CODE_RVALUE_REF", gdb.TYPE_CODE_REF))
+
+
+def described(structure):
+    """A class that this compile unit only declares, as another one describes it."""
+    if structure.code not in STRUCTURES or structure.sizeof or not structure.name:
+        return structure
+    try:
+        return gdb.lookup_type(structure.name).strip_typedefs()
+    except FAILURES:
+        return structure
 
 
 def member_at(structure, offset):
