@@ -85,8 +85,8 @@ def run(demo: Path, cache: Path, *before: str) -> "subprocess.Popen[str]":
         (*before, "import sys", "from evdiag.cli import main", "sys.exit(main(sys.argv[1:]))")
     )
     return subprocess.Popen(
-        [sys.executable, "-c", code, "backtrace", str(demo / "core"), "--format", "json",
-         "--sysroot", str(demo / "root")],
+        [sys.executable, "-c", code, "backtrace", str(demo / "core"), "--no-values",
+         "--format", "json", "--sysroot", str(demo / "root")],
         env=os.environ | {"EVDIAG_CACHE": str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -5,6 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from evdiag.adapters.gdb.debugger import EXTRACTOR, PRINTERS
 from evdiag.report.json import decode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,9 @@ def test_the_wheel_runs_the_demo(tmp_path: Path) -> None:
         archive.extractall(installed)
 
     assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/"))]
+    # no modules, but sent to gdb
+    inside = {name for name in names if name.startswith("evdiag/adapters/gdb/inside/")}
+    assert inside == {f"evdiag/adapters/gdb/inside/{name}" for name in (*PRINTERS, EXTRACTOR)}
     code = f"import sys; sys.path[0] = {str(installed)!r}; from evdiag.__main__ import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", code, "demo", "-o", "here"],

@@ -102,6 +102,20 @@ def test_what_a_file_says_about_its_functions(
     assert (image.has_debug_info, image.has_symbols) == (debug_info, symbols)
 
 
+@pytest.mark.parametrize(
+    ("section", "split"),
+    [
+        (w.Section(name=".debug_str", data=b"/build\0main.dwo\0"), True),
+        (w.Section(name=".debug_str", data=b"/build\0main.cpp\0"), False),
+        (w.Section(name=".debug_str", type=w.SHT_NOBITS, size=100), False),
+        (w.Section(name=".debug_str", data=b"\2\0\0\0" + bytes(30), flags=0x800), False),
+        (w.Section(name=".debug_line_str", data=b"main.dwo\0"), False),
+    ],
+)
+def test_debug_information_in_other_files(section: w.Section, split: bool) -> None:
+    assert Image("/a", w.elf(sections=[section])).has_split_debug_info is split
+
+
 def test_the_dynamic_section() -> None:
     image = Image("/a", w.elf([w.Segment(), w.Segment(type=w.PT_DYNAMIC, vaddr=0x3DE0)]))
     assert image.dynamic == 0x3DE0

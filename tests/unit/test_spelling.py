@@ -13,6 +13,7 @@ STRING = "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocato
     ("gdb_13", "gdb_18", "same"),
     [
         ("const M&", "M const&", "const M&"),
+        ("const M<int>", "M<int>const", "const M<int>"),
         ("B<const M&>", "B<M const&>", "B<const M&>"),
         ("B<const M*>", "B<M const*>", "B<const M*>"),
         ("B<const M* const>", "B<M const* const>", "B<const M* const>"),
