@@ -431,7 +431,7 @@ def test_a_stack_of_gdb_is_kept_with_modules() -> None:
     both = with_gdb_stacks(report, answer(*theirs))
     frames = both.threads[0].gdb_frames
     assert [(f.level, f.pc, f.kind) for f in frames] == [
-        (0, 0x99, "unknown"),
+        (0, 0x99, "normal"),
         (1, 0x1000, "normal"),
         (2, 0x1FFF, "inline"),
         (3, 0x2000, "tailcall"),
