@@ -41,9 +41,9 @@ class ToolMissingError(Exception):
 
 
 def find(command: str) -> list[str]:
-    """A command line, its program first looked for where this python's programs are."""
+    """A command line, its program last looked for where this python's are: there is a gdb, too."""
     program, *arguments = shlex.split(command)
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    path = f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}"
     found = shutil.which(program, path=path)
     if not found:
         message = f"no program {program!r} to measure: install it first"

@@ -33,6 +33,21 @@ if TYPE_CHECKING:
 SAFE: Final = ("-nx", "-batch", "-iex", "set debuginfod enabled off")
 COMPARABLE: Final = ("-iex", "set language c++", "-iex", "set backtrace past-main on")
 PLAIN: Final = Path(__file__).parents[1] / "tests/support/plain_values.py"
+PRINTERS: Final = "\n".join(
+    (
+        "import sys",
+        "sys.path.insert(0, '/usr/share/gcc/python')",
+        "from libstdcxx.v6 import printers",
+        "printers.register_libstdcxx_printers(None)",
+    )
+)
+"""gdb 18 of the wheel does not find them by itself, and would print less in less time."""
+COMPARED: Final = 1200
+"""Characters of a value; the rest may be cut at another place."""
+LONG_HAND: Final = re.compile(
+    r"std::__cxx11::basic_string<char, ?std::char_traits<char>, ?std::allocator<char> ?>"
+)
+"""What the printers of GNU's library call a string in one place, and std::string in another."""
 GDBS: Final = {"gdb": "gdb", "gdb 18": f"{sys.executable} -P -m gdb_for_pwndbg.gdb"}
 LIMITS: Final = {"crash-cold": 0.6, "crash": 0.6, "all-cold": 1.05, "all": 0.65}
 DEADLINE: Final = 600.0
@@ -63,8 +78,8 @@ def tasks_of(material: Material, evdiag: Sequence[str], directory: Path, rounds:
     tasks = []
     for gdb, command in GDBS.items():
         program = find(command)
-        full = (*program, *SAFE, "-ex", "thread apply all bt full")
-        commands = {"bt full": (*full, material.executable, material.core)}
+        full = (*SAFE, "-ex", f"python exec({PRINTERS!r})", "-ex", "thread apply all bt full")
+        commands = {"bt full": (*program, *full, material.executable, material.core)}
         for which in ("crash", "all"):
             options = ("--format", "json", "--values", which, "--gdb", " ".join(program))
             ours = (*evdiag, "backtrace", *options, material.core)
@@ -79,6 +94,11 @@ def tasks_of(material: Material, evdiag: Sequence[str], directory: Path, rounds:
     return tasks
 
 
+def comparable(text: str | None) -> str | None:
+    """The beginning of a value, strings by their short name."""
+    return text and LONG_HAND.sub("std::string", text).replace("> >", ">>")[:COMPARED]
+
+
 def plain_values(material: Material, gdb: str, directory: Path) -> Counter[Value]:
     """Every value as gdb prints it by itself."""
     answer = directory / "plain.json"
@@ -89,7 +109,7 @@ def plain_values(material: Material, gdb: str, directory: Path) -> Counter[Value
         capture_output=True, check=True, timeout=DEADLINE,
     )  # fmt: skip
     return Counter(
-        (lwp, pc, name, same_text(text) if text else None)
+        (lwp, pc, name, comparable(same_text(text)) if text else None)
         for lwp, frames in json.loads(answer.read_text())
         for pc, variables in frames
         for name, text in variables
@@ -100,7 +120,7 @@ def reported_values(path: Path) -> Counter[Value]:
     """Every value in a report, but for what pointers point to: gdb shows that on request only."""
     report = json.loads(path.read_text())
     return Counter(
-        (thread["lwp"], int(frame["pc"], 16), variable["name"], variable.get("value"))
+        (thread["lwp"], int(frame["pc"], 16), variable["name"], comparable(variable.get("value")))
         for thread in report["threads"]
         for frame in thread["frames"]
         for variable in (*frame.get("args", ()), *frame.get("locals", ()))

@@ -43,4 +43,9 @@ def readable(document: Document, demangle: Demangle, longest: int) -> Document:
     def thread(read: ReadThread) -> ReadThread:
         return msgspec.structs.replace(read, frames=tuple(map(frame, read.frames)))
 
-    return msgspec.structs.replace(document, threads=tuple(map(thread, document.threads)), cut=cut)
+    return msgspec.structs.replace(
+        document,
+        threads=tuple(map(thread, document.threads)),
+        instructions=tuple((at, text(line) or "") for at, line in document.instructions),
+        cut=cut,
+    )

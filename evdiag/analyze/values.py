@@ -12,7 +12,7 @@ import msgspec
 from evdiag.analyze.frames import crash_frame
 from evdiag.analyze.gdbstacks import adopted, differs_at, frames_of, merged
 from evdiag.analyze.spelling import same_spelling
-from evdiag.model.report import Frame, Report, SoftError, Thread
+from evdiag.model.report import Frame, Instruction, Report, SoftError, Thread
 from evdiag.model.values import BadPointer, Document, ReadThread, Request
 
 WHICH = ("crash", "all", "none")
@@ -20,6 +20,8 @@ WHICH = ("crash", "all", "none")
 MOST_FRAMES = 64
 MOST_NAMES = 24
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_SYMBOL = re.compile(r"<\S.*>$")
+"""What gdb writes behind an address: the symbol there, or before it."""
 _MEMORY_ACCESS = ("read", "write")
 
 
@@ -47,6 +49,7 @@ def request_for(
         places=not unwound or _lacks_places(crashed),
         pointees=(int(frame.pc),) if frame is not None and frame.pc is not None else (),
         names=names_on_line(frame),
+        instructions=_span(report),
         fault=_fault(report),
     )
 
@@ -54,7 +57,14 @@ def request_for(
 def stacks_request(request: Request, lwps: tuple[int, ...]) -> Request:
     """The same for the whole stacks of some threads, without values."""
     return msgspec.structs.replace(
-        request, lwps=lwps, values=(), crashed=lwps[0], pc=None, places=True, fault=None
+        request,
+        lwps=lwps,
+        values=(),
+        crashed=lwps[0],
+        pc=None,
+        places=True,
+        fault=None,
+        instructions=None,
     )
 
 
@@ -68,6 +78,11 @@ def names_on_line(frame: Frame | None) -> tuple[str, ...]:
 def _lacks_places(thread: Thread) -> bool:
     """Whether a frame of the application has no line: gdb may read what we cannot."""
     return any(f.in_app and not f.line for f in thread.frames)
+
+
+def _span(report: Report) -> tuple[int, int] | None:
+    lines = report.disassembly
+    return (int(lines[0].address), int(lines[-1].address)) if lines else None
 
 
 def _fault(report: Report) -> int | None:
@@ -111,6 +126,7 @@ def attach(report: Report, document: Document, *, unwound: bool) -> Attached:
     enriched = msgspec.structs.replace(report, threads=tuple(threads))
     if filled:
         enriched = _named_by_gdb(enriched, filled)
+    enriched = _with_symbols(enriched, dict(document.instructions))
     return Attached(
         report=_with_evidence(enriched, answers),
         differing=tuple(differing),
@@ -132,6 +148,18 @@ def _named_by_gdb(report: Report, filled: int) -> Report:
         verdict=msgspec.structs.replace(report.verdict, frame=frame.level if frame else None),
         soft_errors=(*(e for e in report.soft_errors if e.stage != "unwind"), note),
     )
+
+
+def _with_symbols(report: Report, lines: dict[int, str]) -> Report:
+    """Say behind each instruction what gdb knows of the address in it: `<abort@plt>`."""
+
+    def named(instruction: Instruction) -> Instruction:
+        match = _SYMBOL.search(lines.get(int(instruction.address), ""))
+        if match is None or match[0] in instruction.text:
+            return instruction
+        return msgspec.structs.replace(instruction, text=f"{instruction.text}  {match[0]}")
+
+    return msgspec.structs.replace(report, disassembly=tuple(map(named, report.disassembly)))
 
 
 def with_gdb_stacks(report: Report, document: Document) -> Report:

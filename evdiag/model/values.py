@@ -27,6 +27,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     pointees: tuple[int, ...] = ()
     """Program counters of frames in which `names` are followed, if they point to structures."""
     names: tuple[str, ...] = ("this",)
+    instructions: tuple[int, int] | None = None
+    """Addresses of the first and the last instruction whose symbols are wanted."""
     fault: int | None = None
     """Address that frame 0 could not access: gdb looks for the pointer that led there."""
     longest: int = 2000
@@ -88,6 +90,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str | None = None
     threads: tuple[ReadThread, ...] = ()
+    instructions: tuple[tuple[int, str], ...] = ()
+    """(address, text): with the names of what they refer to."""
     late: int = 0
     """Values that were not read because the time was over."""
     slow: int = 0

@@ -382,3 +382,15 @@ def test_where_gdb_sees_another_stack_both_are_kept(
     ours = {f.pc for f in thread.frames if f.level < at}
     assert ours <= {f.pc for f in thread.gdb_frames}
     assert note.effect == "both are in the report; values belong to the frames above it"
+
+
+# ---------------------------------------------------------------- instructions
+
+
+@pytest.mark.parametrize("gdb", ["system", "wheel"])
+def test_instructions_name_what_they_refer_to(gdb: str, values: Values) -> None:
+    report = values(mode_named("recursion-main"), "O2", gdb)
+
+    calls = [line.text for line in report.disassembly if "<" in line.text]
+    assert calls
+    assert all("parse_element(int, int)" in text for text in calls)

@@ -310,3 +310,10 @@ def test_a_machine_whose_stacks_are_not_unwound() -> None:
     (error,) = soft_errors(facts(machine=ARM), {}, (), set(), None)
     assert (error.stage, error.message) == ("unwind", "stacks of arm are not unwound")
     assert error.hint == "gdb-multiarch can unwind them"
+
+
+def test_a_program_whose_lines_lie_elsewhere_is_named() -> None:
+    error = assemble.split_debug_info("/opt/EvseManager")
+    assert error.stage == "symbols"
+    assert error.message.startswith("/opt/EvseManager: its debug information lies in .dwo files")
+    assert error.hint

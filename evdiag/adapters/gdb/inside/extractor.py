@@ -49,6 +49,7 @@ class Reader:
         return {
             "version": gdb.VERSION,
             "threads": [self.thread(t) for t in threads if wanted is None or lwp(t) in wanted],
+            "instructions": self.instructions(),
             "late": self.late,
             "slow": self.slow,
         }
@@ -97,6 +98,17 @@ class Reader:
                 found["line"] = place.line
         except FAILURES:
             pass
+
+    def instructions(self):
+        """(address, text) of the instructions around the crash."""
+        span = self.request["instructions"]
+        if span is None:
+            return []
+        try:
+            lines = gdb.newest_frame().architecture().disassemble(*span)
+        except FAILURES:
+            return []
+        return [(line["addr"], line["asm"]) for line in lines]
 
     # -- values
 
