@@ -190,7 +190,7 @@ class Analysis:
         """The core and the files of its build that were found, under all of their names."""
         options, images = self.engine.options, self._found
         program = images.get(self.executable or "")
-        named = [(path, image.path) for path, image in images.items() if image is not program]
+        named = [(path, image.path) for path, image in images.items()]
         owners = {path: path for path in images}
         if program is not None:
             owners[self.executable or ""] = ""

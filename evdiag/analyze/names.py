@@ -25,6 +25,8 @@ _ALIASES = (
     (re.compile(r"::_V2::"), "::"),
 )
 _QUALIFIERS = re.compile(r"(?: const| volatile| noexcept| ?&{1,2})+$")
+_QUALIFIED_SCOPE = re.compile(r"\)(?: const| volatile| ?&{1,2})+(?=::)")
+"""`f() const::{lambda()#1}`: what stands before the lambda is a function, no return type."""
 _LAMBDA_CALL = re.compile(r"\{lambda\(…?\)(#\d+)\}(?:::operator\(\)(?=\())?")
 
 
@@ -117,7 +119,7 @@ def _top_level(name: str, separator: str) -> list[int]:
 
 def _bare(name: str) -> str:
     """The name without return type and without `const` behind the parameters."""
-    name = _QUALIFIERS.sub("", name)
+    name = _QUALIFIED_SCOPE.sub(")", _QUALIFIERS.sub("", name))
     operator = re.search(r"\boperator\b", name)
     clone = name.find(" [")
     end = min(operator.start() if operator else len(name), clone if clone >= 0 else len(name))

@@ -102,6 +102,7 @@ def core_of(request: pytest.FixtureRequest) -> Callable[[Mode, Opt], Path]:
     return make
 
 
+CoreOf = Callable[[Mode, Opt], Path]
 Values = Callable[[Mode, Opt, str], Report]
 
 

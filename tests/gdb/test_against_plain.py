@@ -85,6 +85,11 @@ def test_the_values_are_those_of_plain_gdb(
     plain = plain_values(gdb, executable, core, thread.lwp, tmp_path / "plain")
 
     found = reported_values(thread)
+    # Damaged strings are told to be so; GNU's printers show what they can, or nothing.
+    damaged = {value[:2] for value in found | plain if "<error>" in (value[2] or "")}
+    for values in (found, plain):
+        for value in [value for value in values if value[:2] in damaged]:
+            del values[value]
     assert found - plain == Counter()
     # Behind a folded recursion, or where gdb sees another stack, our frames have no values.
     if not (thread.folds or thread.gdb_frames) and len(thread.frames) < WALKED:

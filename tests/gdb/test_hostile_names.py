@@ -191,10 +191,7 @@ def test_hostile_name_of_the_temporary_folder(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """An interactive gdb gets it on its command line, and in commands of its own language.
-
-    gdb 18 takes a backslash there for a quote; then it says that there is no such core.
-    """
+    """An interactive gdb gets a folder on its command line, and in commands of its own language."""
     folder = tmp_path / name
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -205,14 +202,11 @@ def test_hostile_name_of_the_temporary_folder(
 
     out, err = capfd.readouterr()
     assert not list(tmp_path.rglob("pwned"))
-    if "\\" in name and code == 9:
-        assert "No such file or directory" in out + err
-        return
     assert code == 0
     assert "book_energy" in out
     assert "/root/" in out.partition("libchargebridge")[0].splitlines()[-1]  # the linked one
     assert out.rstrip().endswith("= 11")
-    assert "rror" not in err or name == BYTES  # gdb's Python does not like that one
+    assert "rror" not in err
 
 
 @pytest.mark.parametrize("name", [*NAMES.values(), BYTES], ids=[*NAMES, "bytes"])

@@ -82,3 +82,15 @@ def test_basenames() -> None:
     assert names.basename("/usr/lib/") == "lib"
     assert names.basename("libc") == "libc"
     assert names.basename("/") == "/"
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("a::f(int) const::{lambda(int)#1}::operator()(int) const", "a::f(…)::{lambda#1}"),
+        ("int a::f(int) const &::{lambda()#2}::operator()()", "a::f(…)::{lambda#2}"),
+        ("a::f() volatile::g()", "a::f()::g"),
+    ],
+)
+def test_a_lambda_of_a_const_function_keeps_its_scopes(name: str, short: str) -> None:
+    assert names.qualified(name) == short

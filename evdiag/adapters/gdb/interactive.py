@@ -14,6 +14,9 @@ from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene, laid_out, settings
 from evdiag.errors import GdbUnusable
 
 SETUP = "printers.py"
+PREPARED = ("set confirm off", "set print thread-events off", "set pagination off")
+READY = ("-ex", "set pagination on")
+"""Nobody wants to press return for what gdb says while it loads."""
 _FORGET = ("DEBUGINFOD_URLS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 
 
@@ -22,19 +25,14 @@ def run_interactively(named: str | None, scene: Scene, cache: Path, arguments: l
     gdb = candidates(named, scene.machine)[0]
     with laid_out(scene) as folder:
         command = [*gdb, *SAFE]
-        for setting in (
-            "set confirm off",
-            "set print thread-events off",
-            *settings(scene, folder),
-            *FASTER,
-        ):
+        for setting in (*PREPARED, *settings(scene, folder), *FASTER):
             command += ["-iex", setting]
         for setting in index_settings(gdb, cache):
             command += ["-iex", setting]
         if _has_python(gdb):
             (folder / SETUP).write_bytes(inside(*PRINTERS))
             command += ["-iex", f"source {folder / SETUP}"]
-        command += [*arguments, "-c", str(folder / CORE)]
+        command += [*arguments, *READY, "-c", str(folder / CORE)]
         if scene.program is not None:
             command.append(str(folder / PROGRAM))
         return _run(command, scene.memory)

@@ -16,6 +16,8 @@ from evdiag.model.values import Document, ReadFrame, ReadThread, ReadVariable, R
 
 _LWP = re.compile(r"(?:LWP|process|Thread) (\d+)\)?$")
 _ERROR = re.compile(r"<error(?: reading variable[^:]*)?: ([^<>]*)>$")
+UNKNOWN, SIGNAL_FRAME = "??", "<signal handler called>"
+"""What gdb calls functions without a name."""
 _LATE = "not read: the time for all values was over"
 _SLOW = "took too long to print"
 
@@ -73,10 +75,11 @@ class _Reader:
     ) -> ReadFrame:
         variables = self._variables(thread, level) if with_values else []
         line = _text(entry, "line")
+        function = _text(entry, "func")
         return ReadFrame(
             pc=_number(_text(entry, "addr")),
-            kind="unknown",
-            function=None if _text(entry, "func") == "??" else _text(entry, "func"),
+            kind="signal" if function == SIGNAL_FRAME else "unknown",
+            function=None if function in (UNKNOWN, SIGNAL_FRAME) else function,
             file=_text(entry, "fullname") or _text(entry, "file"),
             line=int(line) if line and line.isdecimal() else None,
             args=tuple(v for v, is_argument in variables if is_argument),

@@ -7,7 +7,9 @@ a file of this machine that happens to have the same name.
 """
 
 import contextlib
+import os
 import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ CORE, PROGRAM, ROOT, LIBRARIES, DEBUG = "core", "program", "root", "libraries", 
 LEAST_MEMORY = 4 << 30
 """gdb crashes when it gets less than it needs: 1.5 GB were enough for 200 MB of debug files."""
 MEMORY_PER_BYTE = 8
+SHARED = "/tmp"  # noqa: S108 - a folder of our own is made in it
 
 
 class DebugFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +69,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 def laid_out(scene: Scene) -> Iterator[Path]:
     """A new folder with links to everything, removed at the end. Raises GdbUnusable."""
     try:
-        folder = Path(tempfile.mkdtemp(prefix="evdiag-gdb-"))
+        folder = Path(tempfile.mkdtemp(prefix="evdiag-gdb-", dir=_harmless_folder()))
     except OSError as error:
         raise GdbUnusable(f"no folder for gdb can be made: {error.strerror}") from None
     try:
@@ -75,6 +78,12 @@ def laid_out(scene: Scene) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _harmless_folder() -> str | None:
+    """None for the usual place of temporary files, unless its name means something to gdb."""
+    harmless = re.fullmatch(r"[\w/.+-]+", tempfile.gettempdir(), re.ASCII)
+    return None if harmless or not os.access(SHARED, os.W_OK) else SHARED
 
 
 def settings(scene: Scene, folder: Path) -> list[str]:
