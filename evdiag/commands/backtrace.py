@@ -1,5 +1,6 @@
 """`evdiag backtrace`: from cores to reports."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,8 +78,8 @@ def is_crash(report: "Report") -> bool:
 
 
 def which_values(text: str, *, none: bool) -> str:
-    """Whose values are wanted. Raises UsageError."""
-    if none and text not in ("", "none"):
+    """Whose values are wanted; an option goes before the environment. Raises UsageError."""
+    if none and text not in ("", "none", os.environ.get("EVDIAG_VALUES")):
         raise UsageError(f"--no-values and --values {text} contradict each other")
     if text and text not in WHICH_VALUES:
         raise UsageError(

@@ -16,6 +16,8 @@ from evdiag.model.values import Document, ReadFrame, ReadThread, ReadVariable, R
 
 _LWP = re.compile(r"(?:LWP|process|Thread) (\d+)\)?$")
 _ERROR = re.compile(r"<error(?: reading variable[^:]*)?: ([^<>]*)>$")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+"""What may be evaluated: names come out of the crashed program, and `$_shell("rm x")` is one."""
 UNKNOWN, SIGNAL_FRAME = "??", "<signal handler called>"
 """What gdb calls functions without a name."""
 _LATE = "not read: the time for all values was over"
@@ -105,6 +107,8 @@ class _Reader:
 
     def _variable(self, where: str, name: str, entry: dict[str, Any]) -> ReadVariable:
         kind, text = _text(entry, "type"), _text(entry, "value")
+        if text is None and not _IDENTIFIER.fullmatch(name):
+            return ReadVariable(name, kind, None, "it has no name that can be asked for")
         if text is None:
             if time.monotonic() > self.deadline:
                 self.late += 1
