@@ -20,8 +20,7 @@ from evdiag.errors import EvdiagError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from evdiag.adapters.gdb.debugger import Debugger
-    from evdiag.adapters.gdb.scene import Scene
-    from evdiag.engine import Engine
+    from evdiag.engine import Analysis, Engine
     from evdiag.model.report import Report
 
 WHICH_VALUES = ("crash", "all", "none")
@@ -33,8 +32,8 @@ class Analysed(msgspec.Struct, frozen=True):
     path: Path
     report: "Report | None"
     error: EvdiagError | None
-    scene: "Scene | None" = None
-    """For gdb."""
+    analysis: "Analysis | None" = None
+    """Knows the files that gdb needs."""
 
 
 def analyse(engine: "Engine", cores: list[Path]) -> Iterator[Analysed]:
@@ -48,7 +47,7 @@ def analyse(engine: "Engine", cores: list[Path]) -> Iterator[Analysed]:
             yield Analysed(core, None, error)
         else:
             report = analysis.report
-            yield Analysed(core, report, check_executable(engine, report), analysis.scene())
+            yield Analysed(core, report, check_executable(engine, report), analysis)
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -64,12 +63,12 @@ def enrich(analysed: Analysed, wanted: Values) -> Analysed:
     """The same with gdb's values, if there are some."""
     from evdiag.values import add_values
 
-    report, scene = analysed.report, analysed.scene
-    if report is None or scene is None:
+    report, analysis = analysed.report, analysed.analysis
+    if report is None or analysis is None:
         return analysed
-    report, problem = add_values(report, scene, wanted.debugger, wanted.which)
+    report, problem = add_values(report, analysis.scene(), wanted.debugger, wanted.which)
     error = analysed.error or (problem if wanted.insisted else None)
-    return Analysed(analysed.path, report, error, scene)
+    return Analysed(analysed.path, report, error, analysis)
 
 
 def is_crash(report: "Report") -> bool:
