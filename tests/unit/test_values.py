@@ -6,200 +6,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evdiag.analyze.values import (
-    MOST_FRAMES,
-    MOST_NAMES,
     attach,
-    best_pointer,
-    names_on_line,
     request_for,
-    stacks_request,
-    value_errors,
     with_gdb_stacks,
 )
 from evdiag.model.report import (
     Address,
     Fold,
-    Frame,
     Module,
     Report,
-    Signal,
-    SourceLine,
-    Thread,
     Variable,
-    Verdict,
 )
 from evdiag.model.values import (
-    BadPointer,
     Document,
     ReadFrame,
     ReadThread,
     ReadVariable,
-    Request,
+)
+from tests.support.gdb_answers import (
+    LWP,
+    MODULE,
+    OTHER,
+    answer,
+    locals_of,
+    own,
+    read,
+    report_of,
+    thread,
 )
 from tests.support.random_nouns import REPORTS
-
-LWP, OTHER = 4127, 4128
-MODULE = "/opt/module"
-
-
-def own(level: int, pc: int, **more: object) -> Frame:
-    """A frame of ours with function, file and line."""
-    frame = Frame(
-        level=level,
-        pc=Address(pc),
-        function=f"f{level}()",
-        file=f"/src/{level}.cpp",
-        line=10 + level,
-        module=MODULE,
-        in_app=True,
-        trust="cfi",
-    )
-    return msgspec.structs.replace(frame, **more)
-
-
-def read(pc: int, *names: str, **more: object) -> ReadFrame:
-    """A frame of gdb's with locals of these names."""
-    variables = tuple(ReadVariable(name, "int", "1") for name in names)
-    return msgspec.structs.replace(ReadFrame(pc=pc, locals=variables), **more)
-
-
-def thread(*frames: Frame, **more: object) -> Thread:
-    return msgspec.structs.replace(Thread(number=1, lwp=LWP, crashed=True, frames=frames), **more)
-
-
-def report_of(*frames: Frame, **more: object) -> Report:
-    return msgspec.structs.replace(Report(threads=(thread(*frames),)), **more)
-
-
-def answer(*frames: ReadFrame, **more: object) -> Document:
-    return Document(threads=(msgspec.structs.replace(ReadThread(lwp=LWP, frames=frames), **more),))
-
-
-def locals_of(report: Report, number: int = 0) -> list[str]:
-    """Names of the locals of each frame of a thread, joined."""
-    return [" ".join(v.name for v in f.locals) for f in report.threads[number].frames]
-
-
-def source(text: str) -> tuple[SourceLine, ...]:
-    return (
-        SourceLine(number=1, text="before = other;"),
-        SourceLine(number=2, text=text, current=True),
-    )
-
-
-# ---------------------------------------------------------------- what gdb is asked
-
-
-def request(report: Report, which: str = "crash", *, unwound: bool = True) -> Request:
-    made = request_for(report, which, unwound=unwound)
-    assert made is not None
-    return made
-
-
-def test_the_crashed_thread_is_asked_about() -> None:
-    made = request(report_of(own(0, 0x10), own(1, 0x20)))
-    assert (made.lwps, made.values) == ((LWP,), (LWP,))
-    assert (made.frames, made.places, made.fault) == (MOST_FRAMES, False, None)
-    assert (made.pointees, made.names) == ((0x10,), ("this",))
-
-
-def test_all_threads_are_asked_about() -> None:
-    made = request(report_of(own(0, 0x10)), "all")
-    assert (made.lwps, made.values) == (None, None)
-
-
-def test_nothing_is_asked() -> None:
-    report = report_of(own(0, 0x10))
-    assert request_for(report, "none", unwound=True) is None
-    for empty in (Report(), Report(threads=(Thread(number=1, lwp=LWP),))):
-        assert request_for(empty, "all", unwound=True) is None
-    nameless = Report(threads=(Thread(number=1, crashed=True),))
-    assert request_for(nameless, "crash", unwound=True) is None
-
-
-def test_all_stacks_are_asked_for_where_we_cannot_unwind() -> None:
-    made = request(report_of(own(0, 0x10)), unwound=False)
-    assert (made.lwps, made.values, made.places) == (None, (LWP,), True)
-
-
-@pytest.mark.parametrize(
-    ("frame", "places"),
-    [
-        (own(0, 0x10), False),
-        (own(0, 0x10, line=None), True),
-        (own(0, 0x10, line=0), True),
-        (own(0, 0x10, line=None, in_app=False), False),  # nobody reads those
-    ],
-)
-def test_places_are_asked_for_where_lines_are_missing(frame: Frame, places: bool) -> None:
-    assert request(report_of(own(0, 0x8), frame)).places is places
-
-
-def test_pointers_are_followed_in_the_frame_to_look_at_first() -> None:
-    system = own(0, 0x10, in_app=False, module="/usr/lib/libc.so.6")
-    made = request(report_of(system, own(1, 0x20, source=source("a->b = c;"))))
-    assert (made.pointees, made.names) == ((0x20,), ("this", "a", "b", "c"))
-    assert request(report_of()).pointees == ()
-    assert request(report_of(Frame(level=0))).pointees == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("connector->state = state; // of other", "this connector state"),
-        ("return this->x1 + _y[2];", "this return x1 _y"),
-        ("", "this"),
-        ("// only words", "this"),
-        ("{ } = 12 + 'ä';", "this"),
-    ],
-)
-def test_names_come_from_the_source_line(text: str, names: str) -> None:
-    assert names_on_line(own(0, 0x10, source=source(text))) == tuple(names.split())
-
-
-def test_names_without_a_source_line() -> None:
-    assert names_on_line(None) == ("this",)
-    assert names_on_line(own(0, 0x10)) == ("this",)
-    lines = (SourceLine(number=1, text="other"),)
-    assert names_on_line(own(0, 0x10, source=lines)) == ("this",)
-
-
-def test_only_so_many_names_are_asked_for() -> None:
-    text = " ".join(f"name{n}" for n in range(100))
-    found = names_on_line(own(0, 0x10, source=source(text)))
-    assert len(found) == MOST_NAMES
-    assert found[:2] == ("this", "name0")
-
-
-@pytest.mark.parametrize(
-    ("signal", "fault"),
-    [
-        (None, None),
-        (Signal(number=6), None),
-        (Signal(access="read", fault_address=Address(8)), 8),
-        (Signal(access="write", fault_address=Address(0)), 0),
-        (Signal(access="execute", fault_address=Address(8)), None),
-        (Signal(fault_address=Address(8)), None),
-        (Signal(access="read"), None),
-        # the kernel cannot say addresses that no pointer may have
-        (Signal(access="read", fault_address=Address(0), adjusted_address=Address(99)), 99),
-        (Signal(access="read", fault_address=Address(8), adjusted_address=Address(0)), 0),
-    ],
-)  # fmt: skip
-def test_the_address_of_a_memory_fault_is_asked_about(
-    signal: Signal | None, fault: int | None
-) -> None:
-    made = request(report_of(own(0, 0x10), signal=signal))
-    assert made.fault == fault
-    assert type(made.fault) in (int, type(None))
-
-
-def test_stacks_are_asked_for_without_values() -> None:
-    made = request(report_of(own(0, 0x10), signal=Signal(access="read", fault_address=Address(8))))
-    stacks = stacks_request(made, (OTHER,))
-    assert (stacks.lwps, stacks.values, stacks.places, stacks.fault) == ((OTHER,), (), True, None)
-    assert stacks.frames == made.frames
-
 
 # ---------------------------------------------------------------- values to frames
 
@@ -550,97 +385,6 @@ def test_a_stack_that_is_no_longer_than_ours_is_not_taken() -> None:
     (frame,) = attached.report.threads[0].frames
     assert (frame.trust, attached.stacks_from_gdb) == ("cfi", False)
     assert locals_of(attached.report) == ["a"]
-
-
-# ---------------------------------------------------------------- what was cut or skipped
-
-
-def test_nothing_is_said_as_long_as_nothing_is_missing() -> None:
-    assert value_errors(Document(), python=True) == ()
-
-
-def test_everything_that_is_missing_is_said() -> None:
-    errors = value_errors(Document(late=3, slow=2, cut=1), python=False)
-    assert [e.stage for e in errors] == ["values"] * 4
-    assert [e.message for e in errors] == [
-        "the time for values was over: 3 were not read",
-        "gdb came to no end with 2 of the values",
-        "long values were cut: 1",
-        "this gdb has no Python",
-    ]
-    assert all(e.effect for e in errors)
-    assert [bool(e.hint) for e in errors] == [True, False, False, True]
-
-
-# ---------------------------------------------------------------- the pointer that was bad
-
-
-def pointer(expression: str, address: int = 0, member: str = "m") -> BadPointer:
-    return BadPointer(expression, "M const*", address, member, 8)
-
-
-@pytest.mark.parametrize(
-    ("found", "names", "best"),
-    [
-        ([], (), None),
-        ([pointer("a")], (), "a"),
-        # null before what is not
-        ([pointer("a", 0x10), pointer("b.c.d")], ("a",), "b.c.d"),
-        # on the line before others
-        ([pointer("a"), pointer("b")], ("b",), "b"),
-        ([pointer("a", member="x"), pointer("b", member="y")], ("y",), "b"),
-        ([pointer("a"), pointer("a->b", member="c")], ("a", "b", "c"), "a->b"),
-        # `this` is on every line
-        ([pointer("a"), pointer("this")], ("this",), "a"),
-        # few steps
-        ([pointer("a->b->c"), pointer("d->e")], (), "d->e"),
-        ([pointer("a"), pointer("b")], (), "a"),
-    ],
-)
-def test_the_pointer_that_a_person_would_name(
-    found: list[BadPointer], names: tuple[str, ...], best: str | None
-) -> None:
-    chosen = best_pointer(found, names)
-    assert (chosen.expression if chosen else None) == best
-
-
-def evidence(*found: BadPointer, text: str | None = None) -> tuple[str, ...]:
-    first = own(0, 0x10, source=() if text is None else source(text))
-    verdict = Verdict(cls="null-write", evidence=("SIGSEGV",))
-    report = report_of(first, own(1, 0x20), verdict=verdict)
-    document = answer(read(0x10, members=found[:1]), read(0x20, members=found[1:]))
-    attached = attach(report, document, unwound=True).report
-    assert attached.verdict.cls == "null-write"
-    return attached.verdict.evidence
-
-
-def test_the_bad_pointer_is_evidence() -> None:
-    assert evidence(pointer("session", member="energy_wh")) == (
-        "SIGSEGV",
-        "`session` is null (`const M*`): the fault is at offset 0x8 behind it, "
-        "its member `energy_wh`",
-    )
-    assert "`session` is 0x10 (`const M*`)" in evidence(pointer("session", 0x10))[1]
-
-
-def test_the_source_line_tells_which_pointer_was_bad() -> None:
-    found = pointer("a"), pointer("b")
-    assert evidence(*found)[1].startswith("`a` is null")
-    assert evidence(*found, text="b->m = 1;")[1].startswith("`b` is null")
-
-
-def test_without_a_bad_pointer_the_evidence_stays() -> None:
-    assert evidence() == ("SIGSEGV",)
-    for report in (Report(), Report(threads=(thread(lwp=None),))):
-        assert attach(report, Document(), unwound=True).report == report
-    nobody = Report(threads=(thread(own(0, 0x10), crashed=False),))
-    document = answer(read(0x10, members=(pointer("a"),)))
-    assert attach(nobody, document, unwound=True).report.verdict.evidence == ()
-
-
-def test_a_bad_pointer_in_a_thread_without_frames() -> None:
-    document = answer(read(0x10, members=(pointer("a"),)))
-    assert len(attach(report_of(), document, unwound=True).report.verdict.evidence) == 1
 
 
 # ---------------------------------------------------------------- any stacks
