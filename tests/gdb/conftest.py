@@ -15,7 +15,17 @@ from evdiag.report.json import decode, to_text
 from evdiag.values import add_values
 from tests.conftest import need
 from tests.support.crasher_build import locked
-from tests.support.crashers import CannotBuild, CannotMakeCores, Mode, Opt, make_core
+from tests.support.crashers import (
+    Build,
+    CannotBuild,
+    CannotMakeCores,
+    CrashedProcess,
+    Mode,
+    Opt,
+    build,
+    make_core,
+    mode_named,
+)
 from tests.support.gdbs import GDBS, NoGdb
 from tests.support.processes import none_left
 
@@ -38,6 +48,30 @@ def named_gdb(request: pytest.FixtureRequest) -> Callable[[str], str]:
             need(request, "gdb", str(reason))
 
     return find
+
+
+@pytest.fixture(params=["system", "wheel"])
+def gdb(request: pytest.FixtureRequest, named_gdb: Callable[[str], str]) -> str:
+    """The command of each gdb with Python."""
+    return named_gdb(request.param)
+
+
+@pytest.fixture(scope="session")
+def tree(request: pytest.FixtureRequest) -> Build:
+    """The programs that crash, and the folders that they lie in."""
+    try:
+        return build()
+    except CannotBuild as reason:
+        need(request, "gdb", str(reason))
+
+
+@pytest.fixture(scope="session")
+def crashed(request: pytest.FixtureRequest, tree: Build) -> CrashedProcess:
+    """The crash of the demo."""
+    try:
+        return make_core(mode_named("null-member-write"), "O0", tree=tree)
+    except CannotMakeCores as reason:
+        need(request, "gdb", str(reason))
 
 
 class Bench:

@@ -9,39 +9,20 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from evdiag.cli import main
-from tests.conftest import need
 from tests.support.crashers import (
-    CannotBuild,
-    CannotMakeCores,
     CrashedProcess,
-    make_core,
-    mode_named,
 )
 
 pytestmark = [pytest.mark.gdb, pytest.mark.usefixtures("no_leftovers")]
 
 SECONDS = 30.0
-
-
-@pytest.fixture(params=["system", "wheel"])
-def gdb(request: pytest.FixtureRequest, named_gdb: Callable[[str], str]) -> str:
-    """The command of each gdb with Python."""
-    return named_gdb(request.param)
-
-
-@pytest.fixture(scope="module")
-def crashed(request: pytest.FixtureRequest) -> CrashedProcess:
-    try:
-        return make_core(mode_named("null-member-write"), "O0")
-    except (CannotBuild, CannotMakeCores) as reason:
-        need(request, "native", str(reason))
 
 
 class World(NamedTuple):

@@ -17,13 +17,9 @@ from evdiag.errors import GdbError
 from evdiag.model.report import Report
 from evdiag.parse.elf import read_header, read_segments
 from evdiag.values import add_values
-from tests.conftest import need
 from tests.support.crashers import (
     Build,
-    CannotBuild,
-    CannotMakeCores,
     CrashedProcess,
-    build,
     make_core,
     mode_named,
     unqualified,
@@ -34,28 +30,6 @@ pytestmark = [pytest.mark.gdb, pytest.mark.usefixtures("no_leftovers")]
 MODE = mode_named("null-member-write")
 SECONDS = 30.0
 PT_LOAD = 1
-
-
-@pytest.fixture(params=["system", "wheel"])
-def gdb(request: pytest.FixtureRequest, named_gdb: Callable[[str], str]) -> str:
-    """The command of each gdb with Python."""
-    return named_gdb(request.param)
-
-
-@pytest.fixture(scope="module")
-def tree(request: pytest.FixtureRequest) -> Build:
-    try:
-        return build()
-    except CannotBuild as reason:
-        need(request, "native", str(reason))
-
-
-@pytest.fixture(scope="module")
-def crashed(request: pytest.FixtureRequest, tree: Build) -> CrashedProcess:
-    try:
-        return make_core(MODE, "O0")
-    except CannotMakeCores as reason:
-        need(request, "native", str(reason))
 
 
 class Read(NamedTuple):

@@ -18,10 +18,8 @@ from tests.gdb.conftest import Bench, CoreOf
 from tests.support import fake_gdb
 from tests.support.crashers import (
     Build,
-    CannotBuild,
     CannotMakeCores,
     Program,
-    build,
     crash_once,
     mode_named,
 )
@@ -132,14 +130,6 @@ def test_values_follow_the_first_screen(
     assert "energy_wh = value;" in first
     assert re.search(r"this += 0x0", rest)
     assert "its member `energy_wh`" in shown.text
-
-
-@pytest.fixture(scope="module")
-def tree(request: pytest.FixtureRequest) -> Build:
-    try:
-        return build()
-    except CannotBuild as reason:
-        need(request, "gdb", str(reason))
 
 
 @pytest.mark.parametrize("name", ["system", "wheel", "minimal"])
