@@ -200,13 +200,14 @@ def _frames(
     margin = indent + len(str(max((frame.level for frame in shown), default=0))) + 4
     lines: list[Line] = []
     lost: list[Frame] = []
+    told: dict[str, int] = {}
     for frame, head in zip(shown, heads, strict=True):
         if all(map(values.is_lost, values.in_order(frame))):
             lost.append(frame)
             continue
         lines += _all_lost(lost, margin)
         lost = []
-        lines += [head, *_frame(frame, width, frame is see, margin)]
+        lines += [head, *_frame(frame, width, frame is see, margin, told)]
     lines += _all_lost(lost, margin)
     if len(frames) > len(shown):
         lines.append(_more(len(frames) - len(shown), "more frame", margin))
@@ -221,13 +222,14 @@ def _all_lost(frames: Sequence[Frame], margin: int) -> list[Line]:
     return [fixed((f"{' ' * margin}… {which}: optimized out", DIM))]
 
 
-def _frame(frame: Frame, width: int, seen: bool, margin: int) -> list[Line]:
+def _frame(frame: Frame, width: int, seen: bool, margin: int, told: dict[str, int]) -> list[Line]:
     everything = values.in_order(frame)
     most = MOST_IN_FRAME_TO_SEE if seen else MOST_IN_FRAME
     known = [variable for variable in everything if not values.is_lost(variable)]
     lost = [variable.name for variable in everything if values.is_lost(variable)]
     # A line about one that is left out would take the room of that one.
     shown = known if len(known) == most + 1 else values.most_telling(known, most)
+    shown = [values.told_once(variable, told, frame.level) for variable in shown]
     quiet = not (seen or frame.in_app)
     lines = variable_lines(shown, width, Look(indent=margin, rows=MOST_ROWS, quiet=quiet))
     if len(known) > len(shown):

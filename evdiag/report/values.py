@@ -112,6 +112,17 @@ def most_telling(variables: Sequence[Variable], most: int) -> list[Variable]:
 # ---------------------------------------------------------------- the line of the crash
 
 
+def told_once(variable: Variable, told: dict[str, int], level: int) -> Variable:
+    """The variable; short, if what it refers to was shown already, in the frame of `told`."""
+    match = _REFERENCE.match(variable.value or "")
+    if match is None or "{" not in (variable.value or ""):
+        return variable
+    first = told.setdefault(variable.value or "", level)
+    if first == level:
+        return variable
+    return msgspec.structs.replace(variable, value=f"{match[0]}as in frame {first}")
+
+
 def at_the_line(frame: Frame, most: int) -> list[Variable]:
     """The variables that the current source line names, and `this`, whose members it may name.
 

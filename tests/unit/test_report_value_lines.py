@@ -176,6 +176,25 @@ def test_no_line_says_that_one_variable_is_left_out() -> None:
     assert "2 more variables" in frame_texts(first, app(1, "f()", None, args=some(10)))[-1]
 
 
+def test_what_many_frames_refer_to_is_shown_once() -> None:
+    reading = var("reading", "const Reading &", "@0x7f10: {connector = 2}")
+    other = var("other", "const Reading &", "@0x7f10: {connector = 2}")
+    number = var("number", "int &", "@0x7f20: 5")
+    frames = (
+        app(0, "f0()", None, args=(reading, other, number)),
+        app(1, "f1()", None, args=(reading, number)),
+        app(2, "f2()", None, args=(var("reading", "Reading &", "@0x7f10: {connector = 3}"),)),
+    )
+    rows = frame_texts(*frames)
+    assert rows[1:4] == [
+        "     reading = @0x7f10: {connector = 2}",
+        "     other   = @0x7f10: {connector = 2}",
+        "     number  = @0x7f20: 5",
+    ]
+    assert rows[5:7] == ["     reading = @0x7f10: as in frame 0", "     number  = @0x7f20: 5"]
+    assert rows[8] == "     reading = @0x7f10: {connector = 3}"
+
+
 def test_what_was_optimized_out_takes_little_room() -> None:
     lost = (var("a", None, LOST), var("b", None, LOST), var("a", None, LOST))
     frames = (
