@@ -15,8 +15,6 @@ from evdiag.analyze.spelling import same_spelling
 from evdiag.model.report import Frame, Instruction, Report, SoftError, Thread
 from evdiag.model.values import BadPointer, Document, ReadThread, Request
 
-WHICH = ("crash", "all", "none")
-"""Whose values are wanted: of the crashed thread, of all threads, of none."""
 MOST_FRAMES = 64
 MOST_NAMES = 24
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")

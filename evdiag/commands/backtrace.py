@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evdiag.model.report import Report
 
 WHICH_VALUES = ("crash", "all", "none")
+"""Whose values are wanted: of the crashed thread, of all threads, of none."""
 
 
 class Analysed(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Frames and threads for the sample reports: a module of EVerest with fourteen threads."""
 
-from evdiag.model.report import Address, Frame, SourceLine, Thread, Variable
+from evdiag.model.report import Address, Frame, Report, SourceLine, Thread, Variable
 
 EXECUTABLE = "/opt/everest/libexec/everest/modules/EvseManager/EvseManager"
 FRAMEWORK = "/opt/everest/lib/libframework.so"
@@ -270,3 +270,14 @@ def booking_thread() -> Thread:
         frames=frames,
         gdb_frames=(*frames[:3], *frames[6:8]),
     )
+
+
+def crashed(*frames: Frame, **more: object) -> Report:
+    thread = Thread(number=1, crashed=True, frames=frames)
+    return Report(threads=(thread,), **more)  # type: ignore[arg-type]
+
+
+def line(text: str) -> tuple[SourceLine, ...]:
+    """A source line that is the current one, between two others."""
+    others = SourceLine(number=1, text="{"), SourceLine(number=3, text="}")
+    return others[0], SourceLine(number=2, text=text, current=True), others[1]

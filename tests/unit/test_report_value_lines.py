@@ -13,7 +13,6 @@ from evdiag.model.report import (
     Provenance,
     Report,
     SoftError,
-    SourceLine,
     Thread,
     Variable,
     Verdict,
@@ -28,23 +27,7 @@ from evdiag.report.terminal import paint, render, render_first, render_rest
 from evdiag.report.value_lines import Look, variable_lines
 from tests.support import samples, snapshots
 from tests.support.random_nouns import REPORTS
-from tests.support.sample_threads import LOST, STRING, app, system, var
-
-
-def crashed(*frames: Frame, **more: object) -> Report:
-    thread = Thread(number=1, crashed=True, frames=frames)
-    return Report(threads=(thread,), **more)  # type: ignore[arg-type]
-
-
-def line(text: str) -> tuple[SourceLine, ...]:
-    """A source line that is the current one, between two others."""
-    others = SourceLine(number=1, text="{"), SourceLine(number=3, text="}")
-    return others[0], SourceLine(number=2, text=text, current=True), others[1]
-
-
-def named(variables: list[Variable]) -> str:
-    return " ".join(variable.name for variable in variables)
-
+from tests.support.sample_threads import LOST, STRING, app, crashed, line, system, var
 
 # ---------------------------------------------------------------- variables as lines
 

@@ -6,27 +6,23 @@ from hypothesis import strategies as st
 
 from evdiag.model.report import (
     Frame,
-    Report,
-    SourceLine,
-    Thread,
     Variable,
 )
 from evdiag.report import markdown, value_lines, values
 from evdiag.report.lines import frame_lines, plain
 from evdiag.report.value_lines import Look, variable_lines
 from tests.support.random_nouns import TEXT, VALUES
-from tests.support.sample_threads import LOST, METER, READING, STRING, app, system, var
-
-
-def crashed(*frames: Frame, **more: object) -> Report:
-    thread = Thread(number=1, crashed=True, frames=frames)
-    return Report(threads=(thread,), **more)  # type: ignore[arg-type]
-
-
-def line(text: str) -> tuple[SourceLine, ...]:
-    """A source line that is the current one, between two others."""
-    others = SourceLine(number=1, text="{"), SourceLine(number=3, text="}")
-    return others[0], SourceLine(number=2, text=text, current=True), others[1]
+from tests.support.sample_threads import (
+    LOST,
+    METER,
+    READING,
+    STRING,
+    app,
+    crashed,
+    line,
+    system,
+    var,
+)
 
 
 def named(variables: list[Variable]) -> str:

@@ -39,7 +39,6 @@ class Reader:
         self.request = request
         self.deadline = time.monotonic() + request["seconds"]
         self.texts = {}
-        self.values = 0
         self.late = 0
         self.slow = 0
 
@@ -148,7 +147,6 @@ class Reader:
         if time.monotonic() > self.deadline:
             self.late += 1
             return [name, None, None, "not read: the time for all values was over"]
-        self.values += 1
         beat(BEGUN)
         try:
             return as_command(lambda: self.read(name, read))
@@ -190,17 +188,12 @@ class Reader:
     def is_missing(self, value):
         """Whether the value lies in memory that nobody has: gdb prints zeros then."""
         missing = self.request["missing"]
-        if not missing:
-            return False
-        target = value.referenced_value() if value.type.code in REFERENCES else value
-        if target.address is None:
-            return False
-        address = int(target.address)
-        return any(start <= address < end for start, end in missing)
+        address = referent(value).address if missing else None
+        return address is not None and any(start <= int(address) < end for start, end in missing)
 
     def place(self, value, kind):
         """(type, address) of an object that is worth to be remembered, or None."""
-        target = value.referenced_value() if value.type.code in REFERENCES else value
+        target = referent(value)
         if target.address is None or target.type.sizeof <= SMALL or len(self.texts) >= MANY:
             return None
         return kind, int(target.address)
@@ -261,6 +254,11 @@ class Reader:
 
 STRUCTURES = (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION)
 REFERENCES = (gdb.TYPE_CODE_REF, getattr(gdb, "TYPE_CODE_RVALUE_REF", gdb.TYPE_CODE_REF))
+
+
+def referent(value):
+    """What a reference refers to; any other value is its own."""
+    return value.referenced_value() if value.type.code in REFERENCES else value
 
 
 def described(structure):
