@@ -40,6 +40,8 @@ class ThreadState(msgspec.Struct, frozen=True, kw_only=True):
     """In the order of `Machine.registers`."""
     floating_point: bool = False
     """Whether NT_FPREGSET follows: gdb 13 warns about cores without it."""
+    tls: int | None = None
+    """aarch64: the thread pointer (NT_ARM_TLS). x86-64 has it among its registers."""
 
 
 class SignalFacts(msgspec.Struct, frozen=True, kw_only=True):

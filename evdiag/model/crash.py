@@ -5,8 +5,9 @@ from collections.abc import Callable
 import msgspec
 
 from evdiag.model.core import MappedFile, Region, SignalFacts
+from evdiag.model.logs import LogFacts
 from evdiag.model.machine import X86_64, Machine
-from evdiag.model.report import Frame
+from evdiag.model.report import Assertion, CxxException, DeadlockMember, Frame, Thread
 
 
 class Operand(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,22 @@ class InstructionFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Value of the divisor of an integer division."""
 
 
+class LastWords(msgspec.Struct, frozen=True, kw_only=True):
+    """What the memory of the process still says about why it ended itself."""
+
+    message: str | None = None
+    """glibc's abort message, verbatim, without the line feed at its end."""
+    message_from: str | None = None
+    """How it was found, in words."""
+    uncaught: bool | None = None
+    """True: the first of `exceptions` ended the process. False: none did, whatever is alive.
+    None: that could not be found out."""
+    exceptions: tuple[CxxException, ...] = ()
+    """C++ exceptions alive in memory, the one of the crashed thread first."""
+    evidence: tuple[str, ...] = ()
+    """How the exceptions were found, and what does not fit together."""
+
+
 class CrashFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One crash without symbols: signal, registers, faulting instruction, memory map; and stack."""
 
@@ -57,6 +74,13 @@ class CrashFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the crashed thread, innermost first; level 0 is where it died."""
     depth: int = 0
     """Physical frames of the crashed thread, before recursion was folded."""
+    words: LastWords = LastWords()
+    threads: tuple[Thread, ...] = ()
+    """All threads, with what they wait for; the crashed one first."""
+    deadlock: tuple[DeadlockMember, ...] = ()
+    """Threads that wait for each other in a circle."""
+    log: LogFacts | None = None
+    """What the logs say about this process, where there are logs."""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +96,10 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     access: str | None = None
     """read, write or execute."""
     adjusted_address: int | None = None
+    detail: str | None = None
+    """What tells crashes of one class apart, and is the same in every run: type of an exception,
+    expression of an assertion, text of libc's message. Part of title and signature."""
+    assertion: Assertion | None = None
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,9 @@ class Verdict(Noun, frozen=True, kw_only=True):
     cls: str = msgspec.field(name="class", default="unknown")
     rule: str | None = None
     """The rule that decided; its page in the documentation explains it."""
+    detail: str | None = None
+    """What tells crashes of one class apart: type of an exception, expression of an assertion,
+    text of libc's message."""
     confidence: str | None = None
     """high, medium or low."""
     summary: str = ""
@@ -54,7 +57,7 @@ class Signature(Noun, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
     proto: tuple[str, ...] = ()
     address: str | None = None
-    """Build-id and offset of the crashed thread's frame 0: works without symbols."""
+    """Build-ids and offsets of the innermost frames of the application: needs no symbols."""
 
 
 class Signal(Noun, frozen=True, kw_only=True):
@@ -77,12 +80,6 @@ class Assertion(Noun, frozen=True, kw_only=True):
     file: str | None = None
     line: int | None = None
     function: str | None = None
-
-
-class CxxException(Noun, frozen=True, kw_only=True):
-    type: str | None = None
-    what: str | None = None
-    address: Address | None = None
 
 
 class Process(Noun, frozen=True, kw_only=True):
@@ -113,6 +110,23 @@ class Variable(Noun, frozen=True, kw_only=True):
     value: str | None = None
     problem: str | None = None
     """Why there is no value, or only the beginning of one."""
+
+
+class CxxException(Noun, frozen=True, kw_only=True):
+    """A C++ exception object in the memory of the process."""
+
+    type: str | None = None
+    """Dynamic type, readable."""
+    what: str | None = None
+    """The text it carries."""
+    address: Address | None = None
+    bases: tuple[str, ...] = ()
+    """Its base classes, nearest first."""
+    role: str | None = None
+    """uncaught (it ended the process), caught (a handler has it), thrown (on its way to a
+    handler), nested (inside another one), kept (alive, but in nobody's hands)."""
+    fields: tuple[Variable, ...] = ()
+    """Its members, where a debugger could read them."""
 
 
 class Frame(Noun, frozen=True, kw_only=True):
@@ -149,16 +163,25 @@ class Fold(Noun, frozen=True, kw_only=True):
 
 
 class WaitsFor(Noun, frozen=True, kw_only=True):
+    """What a thread waits for."""
+
+    kind: str | None = None
+    """mutex, recursive mutex, rwlock, join (for another thread to end), condition variable,
+    semaphore, future, atomic, lock (inside of libc) or futex (unknown)."""
     address: Address | None = None
+    """Where the lock lies; of `join`, where the other thread's number does."""
     owner_lwp: int | None = None
+    """The thread that holds the lock, or whose end is waited for."""
 
 
 class Thread(Noun, frozen=True, kw_only=True):
     number: int
     lwp: int | None = None
     role: str | None = None
+    """What it is for: its outermost function that tells one thread from another, or `main`."""
     crashed: bool = False
     state: str | None = None
+    """What it did in the end, in words: crashed, running, or what it waited for."""
     waits_for: WaitsFor | None = None
     group: int | None = None
     """Threads with the same number have the same stack."""
@@ -190,8 +213,15 @@ class Instruction(Noun, frozen=True, kw_only=True):
 
 
 class DeadlockMember(Noun, frozen=True, kw_only=True):
+    """A thread of a circle of waits; the next member, or the first, has what it waits for."""
+
+    thread: int | None = None
+    """Its number in this report."""
     lwp: int | None = None
+    role: str | None = None
     waits_for: WaitsFor | None = None
+    frame: int | None = None
+    """Level of its frame that waits: the innermost one of the application."""
 
 
 class Sibling(Noun, frozen=True, kw_only=True):
@@ -200,6 +230,13 @@ class Sibling(Noun, frozen=True, kw_only=True):
     status: str | None = None
     role: str | None = None
     """first_fault, taken_down or unrelated."""
+    note: str | None = None
+    """What is remarkable about its end: `crashed while it was being shut down`."""
+    cls: str | None = msgspec.field(name="class", default=None)
+    """The class of its own verdict, where there is one."""
+    summary: str | None = None
+    core: str | None = None
+    """Path of its core, if it left one."""
 
 
 class Container(Noun, frozen=True, kw_only=True):
@@ -209,6 +246,9 @@ class Container(Noun, frozen=True, kw_only=True):
     state: str | None = None
     exit_code: int | None = None
     oom_killed: bool | None = None
+    """What the engine says; it is known to be wrong now and then."""
+    oom_kills: int | None = None
+    """How often the kernel killed a process of the container for want of memory."""
 
 
 class LogExcerpt(Noun, frozen=True, kw_only=True):
@@ -245,7 +285,8 @@ class Provenance(Noun, frozen=True, kw_only=True):
     gdb: str | None = None
     rung: str | None = None
     """native+gdb (our own stacks, gdb's values), native (no values), native+mi (values from a gdb
-    without Python), gdb or mi (stacks from gdb too), notes (neither stacks nor values)."""
+    without Python), gdb or mi (stacks from gdb too), notes (neither stacks nor values), logs
+    (there is no core)."""
     timings: dict[str, float] = {}
     """Seconds of CPU per stage."""
     redaction: str | None = None
@@ -264,6 +305,8 @@ class Report(Noun, frozen=True, kw_only=True):
     abort_message: str | None = None
     assertion: Assertion | None = None
     exception: CxxException | None = None
+    other_exceptions: tuple[CxxException, ...] = ()
+    """Exceptions that were alive besides, nested ones first."""
     process: Process = Process()
     threads: tuple[Thread, ...] = ()
     modules: tuple[Module, ...] = ()

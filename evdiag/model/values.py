@@ -6,6 +6,23 @@ The extractor that runs inside gdb reads a `Request` and writes a `Document`, bo
 import msgspec
 
 
+class Thrown(msgspec.Struct, frozen=True, array_like=True):
+    """An object in memory whose members are wanted."""
+
+    address: int
+    type: str
+    """Readable, as the demangler writes it."""
+
+
+class Path(msgspec.Struct, frozen=True, array_like=True):
+    """A variable, or a member of a member of one, that an expression names."""
+
+    text: str
+    """`reading.power_w`, as the expression has it."""
+    steps: tuple[str, ...]
+    """The names in it, outermost first."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Whose stacks and values are wanted, and how much of them."""
 
@@ -31,6 +48,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses of the first and the last instruction whose symbols are wanted."""
     fault: int | None = None
     """Address that frame 0 could not access: gdb looks for the pointer that led there."""
+    objects: tuple[Thrown, ...] = ()
+    """Exceptions whose members are wanted."""
+    paths: tuple[Path, ...] = ()
+    """What an assertion compared."""
+    paths_at: int | None = None
+    """Program counter of the frame that has the assertion."""
     longest: int = 2000
     """Characters of a value; the rest is cut."""
     characters: int = 400
@@ -72,6 +95,8 @@ class ReadFrame(msgspec.Struct, frozen=True, kw_only=True):
     args: tuple[ReadVariable, ...] = ()
     locals: tuple[ReadVariable, ...] = ()
     members: tuple[BadPointer, ...] = ()
+    paths: tuple[ReadVariable, ...] = ()
+    """Values of what was asked for by `Request.paths`, as far as it is known here."""
 
 
 class ReadThread(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,11 +110,22 @@ class ReadThread(msgspec.Struct, frozen=True, kw_only=True):
     """What stopped gdb, if it was not the start of the thread."""
 
 
+class ReadObject(msgspec.Struct, frozen=True, kw_only=True):
+    """The members of an object, and of its base classes."""
+
+    address: int
+    whole: bool = False
+    """It has no members to show (a number, a string): the one field is its value."""
+    fields: tuple[ReadVariable, ...] = ()
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """gdb's answer."""
 
     version: str | None = None
     threads: tuple[ReadThread, ...] = ()
+    objects: tuple[ReadObject, ...] = ()
+    """Those of `Request.objects` whose type gdb knows."""
     instructions: tuple[tuple[int, str], ...] = ()
     """(address, text): with the names of what they refer to."""
     late: int = 0
