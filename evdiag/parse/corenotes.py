@@ -8,13 +8,15 @@ fs/binfmt_elf.c.
 import struct
 from collections.abc import Callable
 
+import msgspec
+
 from evdiag.model.core import MappedFile, SignalFacts, ThreadState
 from evdiag.model.machine import Machine
 from evdiag.model.signals import FAULTS, SIGSYS
 from evdiag.parse.elf import DAMAGED
 
 NT_PRSTATUS, NT_FPREGSET, NT_PRPSINFO, NT_AUXV = 1, 2, 3, 6
-NT_ARM_PAC_MASK, NT_FILE, NT_SIGINFO = 0x406, 0x46494C45, 0x53494749
+NT_ARM_TLS, NT_ARM_PAC_MASK, NT_FILE, NT_SIGINFO = 0x401, 0x406, 0x46494C45, 0x53494749
 
 MAX_THREADS = 100_000
 MAX_FILES = 200_000
@@ -49,6 +51,7 @@ class NoteReader:
             (NT_AUXV, b"CORE"): ("NT_AUXV", self._auxv),
             (NT_FILE, b"CORE"): ("NT_FILE", self._file),
             (NT_SIGINFO, b"CORE"): ("NT_SIGINFO", self._siginfo),
+            (NT_ARM_TLS, b"LINUX"): ("NT_ARM_TLS", self._tls),
             (NT_ARM_PAC_MASK, b"LINUX"): ("NT_ARM_PAC_MASK", self._pac),
         }
 
@@ -76,10 +79,7 @@ class NoteReader:
 
     def _fpregset(self, d: bytes) -> None:
         if d and self.threads:
-            last = self.threads[-1]
-            self.threads[-1] = ThreadState(
-                lwp=last.lwp, signal=last.signal, registers=last.registers, floating_point=True
-            )
+            self.threads[-1] = msgspec.structs.replace(self.threads[-1], floating_point=True)
 
     def _prpsinfo(self, d: bytes) -> None:
         if self.machine.bits == 64:
@@ -109,6 +109,11 @@ class NoteReader:
             path = name[:MAX_PATH].decode("utf-8", "replace")
             self.files.append(MappedFile(start=start, end=end, offset=offset * page, path=path))
         self.files.sort(key=lambda f: f.start)
+
+    def _tls(self, d: bytes) -> None:
+        if self.threads and self.machine.name == "aarch64":
+            (pointer,) = struct.unpack_from("<Q", d, 0)
+            self.threads[-1] = msgspec.structs.replace(self.threads[-1], tls=pointer)
 
     def _pac(self, d: bytes) -> None:
         self.pac_mask = struct.unpack_from("<Q", d, 8)[0]
