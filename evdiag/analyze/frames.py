@@ -3,18 +3,30 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+from evdiag.analyze.signature.spelling import spelled
 from evdiag.model.report import Frame
 
 SYSTEM_FOLDERS = ("/lib/", "/lib64/", "/lib32/", "/usr/lib/", "/usr/lib64/", "/usr/lib32/", "[")
 
 SYSTEM_LIBRARIES = (
-    "ld-linux", "ld-2", "libc.so", "libc-2", "libgcc_s", "libm.so", "libm-2", "libpthread",
-    "libstdc++", "libc++", "linux-vdso",
+    "ld-linux", "ld-2", "ld-musl", "libc.so", "libc-2", "libc.musl", "libgcc_s", "libm.so",
+    "libm-2", "libpthread", "libstdc++", "libc++", "linux-vdso",
 )  # fmt: skip
 """Run-time libraries, wherever they lie."""
 
-SYSTEM_SOURCES = ("/usr/include/", "/include/c++/", "/usr/lib/gcc/")
-"""Headers whose inlined functions are not the application's own code."""
+SYSTEM_SOURCES = (
+    "/usr/include/", "/include/c++/", "/usr/lib/gcc", "/lib/clang/", "-linux-gnu/include/",
+    "-linux-gnueabihf/include/",
+)  # fmt: skip
+"""Headers whose inlined functions are not the application's own code, also of cross compilers."""
+
+BORROWED = ("asio", "boost", "fmt", "nlohmann", "sigslot", "spdlog", "websocketpp")
+"""Namespaces of template libraries that are compiled into applications, from wherever they lie.
+Their headers lie in folders of the same name."""
+
+LIBRARY_NAMESPACES = ("std", "__gnu_cxx", *BORROWED)
+
+HEADER_SUFFIXES = (".hpp", ".h", ".ipp", ".inl", ".tcc", ".hh")
 
 
 @lru_cache(maxsize=4096)
@@ -30,13 +42,43 @@ def is_in_app(module: str | None, file: str | None) -> bool:
     return file is None or not any(part in file for part in SYSTEM_SOURCES)
 
 
-def crash_frame(frames: Sequence[Frame]) -> Frame | None:
-    """The frame to look at first: the innermost one of the application, else the innermost.
+def is_own(frame: Frame) -> bool:
+    """Whether a frame is code that the application's people wrote, not a library they compiled in.
 
+    Such a library is told by its namespace and by the folder of its headers together: a user's
+    folder may well be called `boost`, and a user may specialise a template in the library's
+    namespace. Without a source file, and for an inlined function without its scopes, one of the
+    two has to do.
+    """
+    if not frame.in_app:
+        return False
+    if frame.function is None:
+        return True
+    name = spelled(frame.function).parts
+    scope = name[0] if len(name) > 1 else None
+    if frame.file is None:
+        return scope not in LIBRARY_NAMESPACES
+    return not borrowed(frame.file) or (scope is not None and scope not in LIBRARY_NAMESPACES)
+
+
+@lru_cache(maxsize=4096)
+def borrowed(file: str) -> bool:
+    """Whether this is a header of a template library by its path."""
+    return file.endswith(HEADER_SUFFIXES) and any(part in BORROWED for part in file.split("/")[:-1])
+
+
+def crash_frame(frames: Sequence[Frame], signed: int | None = None) -> Frame | None:
+    """The frame to look at first: the innermost of the user's own code, else of the application.
+
+    `signed` is the level of the first one in the signature, which knows handlers and noise.
     Frames with a known line win: a frame without symbols cannot show where it is.
     """
-    own = [f for f in frames if f.in_app]
-    for candidates in ([f for f in own if f.line], own, frames):
+    chosen = [f for f in frames if f.level == signed]
+    own = [f for f in frames if is_own(f)]
+    in_app = [f for f in frames if f.in_app]
+    for candidates in (
+        [f for f in chosen if f.line], [f for f in own if f.line], chosen, own, in_app, frames,
+    ):  # fmt: skip
         if candidates:
             return candidates[0]
     return None
