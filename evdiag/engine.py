@@ -11,22 +11,28 @@ import msgspec
 
 from evdiag import __version__
 from evdiag.adapters import host
-from evdiag.adapters.files import open_core, source_lines
+from evdiag.adapters.files import load_core, source_lines
 from evdiag.adapters.gdb.scene import DebugFile, Scene
 from evdiag.adapters.images import HOST_DEBUG, Images, ModuleState, Search
+from evdiag.adapters.signature_lists import signature_lists
 from evdiag.adapters.symbols import Progress, SymbolStore
 from evdiag.analyze import assemble
 from evdiag.analyze.causes import explain
 from evdiag.analyze.disassembly import around
 from evdiag.analyze.evidence import crash_facts
 from evdiag.analyze.frames import crash_frame
+from evdiag.analyze.sign import sign
 from evdiag.analyze.space import VDSO, AddressSpace
 from evdiag.analyze.stacks import FrameNamer, group_threads
+from evdiag.analyze.terminate import ended_itself
 from evdiag.analyze.unwind import Unwinder
+from evdiag.analyze.waits import deadlock, with_waits
 from evdiag.errors import ExecutableMismatch
-from evdiag.model.core import MappedFile
+from evdiag.model.core import MappedFile, ModuleIdentity
+from evdiag.model.crash import Cause, CrashFacts, LastWords
+from evdiag.model.logs import LogFacts
 from evdiag.model.report import Report, SoftError, SourceLine, Thread
-from evdiag.parse.elfcore import read_core
+from evdiag.model.signature import Signed
 from evdiag.parse.image import Image
 from evdiag.parse.memory import Memory
 from evdiag.parse.modules import (
@@ -70,20 +76,19 @@ class Engine:
         """The report on one core. Raises CoreError if there is nothing to report on."""
         return self.analyse(path).report
 
-    def analyse(self, path: Path) -> "Analysis":
+    def analyse(self, path: Path, log: LogFacts | None = None) -> "Analysis":
         """The same, with what a debugger needs to look at the core too. Raises CoreError."""
-        return Analysis(self, path)
+        return Analysis(self, path, log)
 
 
 class Analysis:
     """One core, its report, and the files that belong to it."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self.engine, self.path = engine, path
+    def __init__(self, engine: Engine, path: Path, log: LogFacts | None = None) -> None:
+        self.engine, self.path, self.log = engine, path, log
         self.timings: dict[str, float] = {}
         self._clock = time.process_time()
-        data = open_core(path)
-        self.facts = read_core(data)
+        data, self.facts = load_core(path)
         self.memory = Memory(data, self.facts)
         self.startup = read_startup(self.facts, self.memory)
         self.executable = executable_path(self.facts, self.memory)
@@ -97,6 +102,10 @@ class Analysis:
         """Images of this core by the path of their module."""
         self._lap("notes")
         self.report = self._report()
+
+    def _program_name(self) -> str:
+        """Name of the program's file; never that of the process, which EVerest changes."""
+        return (self.executable or self.facts.name or "process").rpartition("/")[2]
 
     def _lap(self, stage: str) -> None:
         now = time.process_time()
@@ -115,11 +124,14 @@ class Analysis:
             for i, (state, stack) in enumerate(zip(facts.threads, stacks, strict=True))
         ]
         self._lap("symbols")
-        crashed = threads[0]
-        evidence = crash_facts(space, facts.threads[0], crashed)
+        threads = with_waits(space, facts.threads, threads)
+        words = self._last_words(threads[0])
+        self._lap("last words")
+        evidence = crash_facts(space, facts.threads[0], threads, words, deadlock(threads), self.log)
         cause = explain(evidence)
         disassembly = around(space, evidence)
-        threads[0] = self._with_source(crashed)
+        signed = self.signed = self._sign(cause[1], evidence)
+        threads[0] = self._with_source(threads[0], signed.frame)
         self._lap("verdict")
         self._open_remaining(space)
         return assemble.report(
@@ -129,15 +141,14 @@ class Analysis:
                 version=__version__,
                 created=host.now(),
                 startup=self.startup,
-                identity=module_identity(
-                    self.startup.argv, self.startup.environment, self.executable
-                ),
+                identity=self._identity(),
                 executable=self.executable,
                 program=self.program,
                 sysroot=str(self.engine.options.sysroot) if self.engine.options.sysroot else None,
                 threads=group_threads(threads),
                 crash=evidence,
                 cause=cause,
+                signed=signed,
                 disassembly=disassembly,
                 modules=self.modules,
                 symbols={path: state.symbols for path, state in self.states.items()},
@@ -145,6 +156,25 @@ class Analysis:
                 timings=self.timings,
             )
         )
+
+    def _identity(self) -> ModuleIdentity | None:
+        return module_identity(self.startup.argv, self.startup.environment, self.executable)
+
+    def _sign(self, cause: Cause, evidence: CrashFacts) -> Signed:
+        """Under the module's type: its name is that of one instance of it."""
+        identity = self._identity()
+        program = (identity and identity.type) or self._program_name()
+        return sign(program, cause, evidence, signature_lists())
+
+    def _last_words(self, crashed: Thread) -> LastWords:
+        """What a process said that ended itself."""
+        facts = self.facts
+        if not ended_itself(facts, crashed.frames):
+            return LastWords()
+        # most processes die of a fault, and need not pay for the import
+        from evdiag.analyze.last_words import last_words  # noqa: PLC0415
+
+        return last_words(self.space, facts.threads[0], crashed, self.engine.symbols.demangle)
 
     # -- modules
 
@@ -259,9 +289,9 @@ class Analysis:
             if image is not None and image.has_debug_info and image.has_split_debug_info
         )
 
-    def _with_source(self, thread: Thread) -> Thread:
+    def _with_source(self, thread: Thread, signed: int | None) -> Thread:
         """Add source lines to the frame to look at first."""
-        frame = crash_frame(thread.frames)
+        frame = crash_frame(thread.frames, signed)
         if frame is None or frame.file is None or not frame.line:
             return thread
         for candidate in _source_paths(frame.file, self.engine.options):

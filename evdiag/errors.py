@@ -103,7 +103,8 @@ class NotACore(CoreError):
 
     advice = (
         "A size of 0 means that the disk was full, or that `ulimit -c` (in a container: "
-        "`--ulimit core=-1`) forbade the core. `file NAME` tells what a file is."
+        "`--ulimit core=-1`) forbade the core. `file NAME` tells what a file is; a log is named "
+        "with --log."
     )
 
 

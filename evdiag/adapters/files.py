@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from evdiag.errors import CoreNotFound, OutputNotWritten
+from evdiag.errors import CoreError, CoreNotFound, OutputNotWritten
+from evdiag.model.core import CoreFacts
 from evdiag.parse.elf import Data
+from evdiag.parse.elfcore import read_core
 
 NEW = ".new"
 """Suffix of files that are being written."""
@@ -47,6 +49,15 @@ def open_core(path: Path) -> Data:
         if path.exists() and not path.is_file():
             raise CoreNotFound(f"{path} is not a regular file", advice="Copy it to a file first.")
         return map_file(path)
+
+
+def load_core(path: Path) -> tuple[Data, CoreFacts]:
+    """A core and what its headers and notes say. Raises CoreError, with the core's name in it."""
+    data = open_core(path)
+    try:
+        return data, read_core(data)
+    except CoreError as error:
+        raise type(error)(f"{path}: {error}", advice=error.advice) from None
 
 
 @contextlib.contextmanager

@@ -67,19 +67,23 @@ class SymbolStore:
             found = self._results[key] = self._look_up(image, vaddr)
         return found
 
+    def demangle(self, name: str) -> str:
+        """The readable form of a symbol's name; one that is no C++ name stays as it is."""
+        if self._demangle is None:
+            self._demangle = Demangler(load_demangler())
+        return self._demangle(name)
+
     def _look_up(self, image: Image, vaddr: int) -> tuple[Place, ...]:
         if image not in self._open:
             self._open[image] = self._symcache(image)
         cache, library = self._open[image], self._library
         if cache is None or library is None:
             return ()
-        if self._demangle is None:
-            self._demangle = Demangler(load_demangler())
         with self._errors(image, library):
             rows = cache.lookup(vaddr - image.base)[:MAX_INLINES]
             return tuple(
                 Place(
-                    self._demangle(row.symbol) if row.symbol not in ("", "?") else None,
+                    self.demangle(row.symbol) if row.symbol not in ("", "?") else None,
                     row.full_path or None,
                     row.line or None,
                 )

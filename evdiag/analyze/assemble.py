@@ -12,6 +12,7 @@ from evdiag.model.crash import Cause, CrashFacts
 from evdiag.model.report import (
     Address,
     CoreFile,
+    CxxException,
     Frame,
     Instruction,
     Module,
@@ -26,10 +27,14 @@ from evdiag.model.report import (
     Verdict,
 )
 from evdiag.model.signals import code_name, signal_name
+from evdiag.model.signature import Signed
 from evdiag.parse.modules import MappedModule
 
 MAX_NAMED_MISSING = 5
 """Missing modules that are named one by one; the others are counted."""
+
+LONGEST_DETAIL, LONGEST_FUNCTION = 60, 120
+"""Characters of a title's parts: it is a headline, the report below it has the rest."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +53,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     threads: tuple[Thread, ...]
     crash: CrashFacts
     cause: tuple[str, Cause]
+    signed: Signed = Signed(signature=Signature())
     disassembly: tuple[Instruction, ...] = ()
     modules: tuple[MappedModule, ...]
     symbols: Mapping[str, str]
@@ -59,26 +65,32 @@ def report(found: Found) -> Report:
     """The report, before redaction and neutralisation."""
     facts, (rule, cause) = found.facts, found.cause
     frames = found.threads[0].frames
-    frame = crash_frame(frames)
+    frame = crash_frame(frames, found.signed.frame)
     return Report(
         tool=Tool(version=found.version),
         created=found.created,
-        title=_title(found, cause, frame),
+        title=_title(found, cause, _waiting(found.crash) if cause.cls == "deadlock" else frame),
         verdict=Verdict(
             cls=cause.cls,
             rule=rule,
+            detail=cause.detail,
             confidence=cause.confidence,
             summary=cause.summary,
             evidence=cause.evidence,
             advice=(*cause.advice, *_ask_a_debugger(found)),
             frame=frame.level if frame else None,
         ),
-        signature=Signature(address=_address_signature(frames)),
+        signature=found.signed.signature,
         signal=_signal(found.crash, cause),
+        abort_message=found.crash.words.message,
+        assertion=cause.assertion,
+        exception=next(iter(_uncaught(found.crash)), None),
+        other_exceptions=_others(found.crash),
         process=_process(found),
         threads=found.threads,
         modules=tuple(_module(m, found.symbols) for m in found.modules),
         disassembly=found.disassembly,
+        deadlock=found.crash.deadlock,
         registers={name: Address(value) for name, value in found.crash.registers.items()},
         core=CoreFile(
             path=found.path,
@@ -91,21 +103,42 @@ def report(found: Found) -> Report:
     )
 
 
+def _uncaught(crash: CrashFacts) -> tuple[CxxException, ...]:
+    return tuple(thrown for thrown in crash.words.exceptions if thrown.role == "uncaught")[:1]
+
+
+def _others(crash: CrashFacts) -> tuple[CxxException, ...]:
+    ended = _uncaught(crash)
+    return tuple(thrown for thrown in crash.words.exceptions if thrown not in ended)
+
+
+def _waiting(crash: CrashFacts) -> Frame | None:
+    """Where the first thread of a circle of waits waits: the thread with the signal has no part."""
+    member = crash.deadlock[0]
+    frames = next((t.frames for t in crash.threads if t.number == member.thread), ())
+    return next((frame for frame in frames if frame.level == member.frame), None)
+
+
 def _title(found: Found, cause: Cause, frame: Frame | None) -> str:
-    """`evse_manager (EvseManager): null-write in Session::energy at session.cpp:42`."""
+    """`<module> (<Type>): <class>[ <detail>] in <function>[ at <file>:<line>]`, as documented.
+
+    `evse_manager (EvseManager): null-write in Session::energy at session.cpp:42`.
+    """
     identity = found.identity
     if identity:
         who = f"{identity.id} ({identity.type})" if identity.type else identity.id
     else:
         who = (found.executable or found.facts.name or "process").rpartition("/")[2]
+    detail = names.clip(" ".join((cause.detail or "").split()), LONGEST_DETAIL)
+    what = f"{cause.cls} {detail}" if detail else cause.cls
     where = ""
     if frame and frame.function:
-        where = f" in {names.qualified(frame.function)}"
+        where = f" in {names.elide(names.qualified(frame.function), LONGEST_FUNCTION)}"
     elif frame and frame.module:
         where = f" in {frame.module.rpartition('/')[2]}"
     if frame and frame.file and frame.line:
         where += f" at {frame.file.rpartition('/')[2]}:{frame.line}"
-    return f"{who}: {cause.cls}{where}"
+    return f"{who}: {what}{where}"
 
 
 def _rung(threads: tuple[Thread, ...]) -> str:
@@ -120,14 +153,6 @@ def _ask_a_debugger(found: Found) -> tuple[str, ...]:
     root = ("--sysroot", found.sysroot) if found.sysroot else ()
     command = shlex.join(("evdiag", "gdb", found.path, *root))
     return (f"To look around in the crashed process yourself: {command}",)
-
-
-def _address_signature(frames: tuple[Frame, ...]) -> str | None:
-    """Build-id and offset of the innermost frame that lies in a known file."""
-    for frame in frames:
-        if frame.build_id and frame.offset is not None:
-            return f"{frame.build_id}+{frame.offset}"
-    return None
 
 
 def _signal(crash: CrashFacts, cause: Cause) -> Signal | None:

@@ -1,9 +1,12 @@
 """Bring together what the cause rules look at: signal, registers, instruction, mappings, stack."""
 
+from collections.abc import Sequence
+
 from evdiag.analyze.space import AddressSpace
 from evdiag.model.core import ThreadState
-from evdiag.model.crash import CrashFacts
-from evdiag.model.report import Thread
+from evdiag.model.crash import CrashFacts, LastWords
+from evdiag.model.logs import LogFacts
+from evdiag.model.report import DeadlockMember, Thread
 from evdiag.model.signals import SIGABRT, SIGSYS
 from evdiag.parse.instruction import LONGEST, decode
 
@@ -11,8 +14,19 @@ WITHOUT_INSTRUCTION = (SIGABRT, SIGSYS)
 """Their instruction is the system call in libc, and tells nothing."""
 
 
-def crash_facts(space: AddressSpace, state: ThreadState, thread: Thread) -> CrashFacts:
+NO_WORDS = LastWords()
+
+
+def crash_facts(
+    space: AddressSpace,
+    state: ThreadState,
+    threads: Sequence[Thread],
+    words: LastWords = NO_WORDS,
+    deadlock: tuple[DeadlockMember, ...] = (),
+    log: LogFacts | None = None,
+) -> CrashFacts:
     """The facts about the crashed thread, for `causes.explain`."""
+    crashed = threads[0]
     facts, memory = space.facts, space.memory
     machine = facts.machine
     registers = dict(zip(machine.registers, state.registers, strict=True))
@@ -35,8 +49,12 @@ def crash_facts(space: AddressSpace, state: ThreadState, thread: Thread) -> Cras
         stack_word=memory.word(sp - machine.word) if machine.lr is None else None,
         regions=facts.regions,
         files=space.files,
-        frames=thread.frames,
-        depth=depth(thread),
+        frames=crashed.frames,
+        depth=depth(crashed),
+        words=words,
+        threads=tuple(threads),
+        deadlock=deadlock,
+        log=log,
     )
 
 

@@ -23,28 +23,42 @@ KERNEL_HALF = {"x86-64": 0xFFFF_8000_0000_0000, "aarch64": 0xFFFF_0000_0000_0000
 """First address of the kernel (Documentation/arch/x86/x86_64/mm.rst, arch/arm64/memory.rst).
 32-bit programs get up to 4 GiB on 64-bit kernels, so there is no such line for them."""
 
+_MUST_NOT = "a marker for memory that must not be used"
 PATTERNS: dict[int, str] = {
-    0xDEADBEEF: "a marker for memory that must not be used",
-    0xDEADC0DE: "a marker for memory that must not be used",
+    0xDEADBEEF: _MUST_NOT,
+    0xDEADC0DE: _MUST_NOT,
+    0xDEADDEAD: _MUST_NOT,
+    0x8BADF00D: _MUST_NOT,
+    0xABADCAFE: _MUST_NOT,
     0xBAADF00D: "a marker for memory that was never filled in",
-    0x8BADF00D: "a marker for memory that must not be used",
-    0xCAFEBABE: "a marker value",
-    0xABADCAFE: "a marker for memory that must not be used",
     0xFEEEFEEE: "a marker for memory that was freed",
+    0xCAFEBABE: "a marker value",
     0xCAFED00D: "a marker value",
+    0xFEEDFACE: "a marker value",
     0x5A5A5A5A: "how jemalloc fills freed memory",
     0xA5A5A5A5: "how jemalloc fills new memory",
     0xE5E5E5E5: "how mozjemalloc fills freed memory",
-    0xABABABAB: "a fill pattern behind or inside of heap blocks",
-    0xCDCDCDCD: "a fill pattern of new memory",
-    0xCCCCCCCC: "a fill pattern of fresh stack memory",
-    0xDDDDDDDD: "a fill pattern of freed memory",
-    0xFDFDFDFD: "a fill pattern around heap blocks",
+    0xABABABAB: "a fill pattern (of new memory, with Scudo and gperftools)",
+    0xCDCDCDCD: "how gperftools fills freed memory, and Python's debugging allocator new memory",
+    0xDDDDDDDD: "how Python's debugging allocator fills freed memory",
+    0xFDFDFDFD: "what Python's debugging allocator puts around blocks",
     0xBEBEBEBE: "how AddressSanitizer fills new memory",
     0xAAAAAAAA: "how clang fills variables with -ftrivial-auto-var-init=pattern",
     0xFEFEFEFE: "how gcc fills variables with -ftrivial-auto-var-init=pattern",
 }
-"""32-bit words that debugging aids leave in memory, by their lower half."""
+"""32-bit words that debugging aids on Linux leave in memory, by their lower half. From jemalloc's
+JEMALLOC_ALLOC_JUNK and JEMALLOC_FREE_JUNK, Scudo's PatternFillByte, gperftools' debugallocation.cc,
+CPython's pycore_pymem.h, AddressSanitizer's malloc_fill_byte and the manuals of gcc and clang."""
+
+LARGEST_ERROR = 4095
+"""Up to this number Linux and its libraries return errors as negative numbers (MAX_ERRNO)."""
+
+LINK_SHIFT, LINK_ALIGNMENT = 12, 16
+"""glibc mixes the address of a freed block, shifted by this, into its link to the next one
+(PROTECT_PTR in malloc.c, since 2.32); blocks are aligned to this on 64-bit machines."""
+LEAST_PAGE = 1 << 24
+"""Page numbers below this are those of addresses below 2^36, which only programs without address
+space randomization use: mixed with such a small number, a link is hardly disguised at all."""
 
 MIN_TEXT = 4
 """Shorter runs of printable bytes are too often numbers by chance."""
@@ -186,32 +200,90 @@ def _neighbour(facts: CrashFacts, address: int) -> str:
 # -- values that give something away
 
 
+def gives_away(facts: CrashFacts, value: int) -> str | None:
+    """Say what a pointer looks like that is none, also by what is mapped."""
+    if is_mapped(facts, value):
+        return None
+    return suspicion(facts.machine, value) or _freed_link(facts, value)
+
+
 def suspicion(machine: Machine, value: int) -> str | None:
     """Say what a pointer looks like that is none: text, a fill pattern, minus one."""
     if value in (machine.mask, 0xFFFFFFFF):
         return "is -1, the value of a failed call and not a pointer"
+    if machine.mask - LARGEST_ERROR < value <= machine.mask:
+        return f"is {value - machine.mask - 1}, a negative number and not a pointer"
     return _pattern(machine, value) or _text(machine, value)
+
+
+def _freed_link(facts: CrashFacts, value: int) -> str | None:
+    """Recognise the first word of a freed block of glibc's: a disguised link to the next one.
+
+    The last block of a list links to nothing: what is left is the block's own page number. Other
+    links become plain with the address of their block: in the same page, or in a register. By
+    chance, the result would hardly ever be an aligned address in memory for data.
+    """
+    if facts.machine.bits != 64 or value < LEAST_PAGE:
+        return None
+    plain = value
+    for _ in range(facts.machine.bits // LINK_SHIFT):
+        plain = value ^ plain >> LINK_SHIFT
+    found = _holds_data(facts, value << LINK_SHIFT) is not None or _is_block(facts, plain)
+    for held in () if found else facts.registers.values():
+        following = value ^ held >> LINK_SHIFT
+        region = _holds_data(facts, held) if following % LINK_ALIGNMENT == 0 else None
+        found |= region is not None and region.start <= following < region.end
+    if not found:
+        return None
+    return "is what glibc leaves in a freed block (the link of its tcache): used after it was freed"
+
+
+def _is_block(facts: CrashFacts, address: int) -> bool:
+    return address % LINK_ALIGNMENT == 0 and _holds_data(facts, address) is not None
+
+
+def _holds_data(facts: CrashFacts, address: int) -> Region | None:
+    """The anonymous memory that an address lies in, if it may be written and is not the stack."""
+    region = region_at(facts.regions, address)
+    if region is None or not region.flags & WRITE or _is_stack(facts, region):
+        return None
+    return None if file_at(facts.files, address) else region
 
 
 def _pattern(machine: Machine, value: int) -> str | None:
     if value >= 1 << machine.bits:
         return None
     low, high = value & 0xFFFFFFFF, value >> 32
+    pattern = max((known for known in PATTERNS if known <= low), default=0)
+    behind = low - pattern
     # The pattern may be in both halves, in one, or lack the two bytes that an address has not.
-    if high not in (0, low, low & 0xFFFF):
-        return None
-    if low in PATTERNS:
-        return f"is {PATTERNS[low]}"
+    if pattern and high in (0, pattern, pattern & 0xFFFF) and behind < _reach(pattern):
+        words = PATTERNS[pattern]
+        return f"is {behind:#x} behind {pattern:#x}, {words}" if behind else f"is {words}"
     first = low & 0xFF
-    if first not in (0, 0xFF) and low == first * 0x01010101 and not 0x20 <= first < 0x7F:
-        return f"is the byte {first:#04x} again and again, a fill pattern or overwritten memory"
+    if first in (0, 0xFF) or low != first * 0x01010101 or 0x20 <= first < 0x7F:
+        return None
+    if high in (0, low, low & 0xFFFF):
+        return (
+            f"is the byte {first:#04x} again and again, a fill pattern (MALLOC_PERTURB_ makes "
+            "such) or overwritten memory"
+        )
     return None
+
+
+def _reach(pattern: int) -> int:
+    """How far behind a pattern a member may be; one byte again and again begins real addresses."""
+    return 1 if pattern == (pattern & 0xFF) * 0x01010101 else FIRST_PAGE
 
 
 def _text(machine: Machine, value: int) -> str | None:
     if not 0 <= value <= machine.mask:
         return None
     raw = value.to_bytes(machine.word, "little").rstrip(b"\0")
-    if len(raw) < MIN_TEXT or not all(0x20 <= byte < 0x7F for byte in raw):
+    if len(raw) < MIN_TEXT or not all(0x20 <= byte < 0x7F or byte in b"\t\n\r" for byte in raw):
         return None
-    return f"looks like the text «{raw.decode('ascii')}»"
+    shown = "".join(_CONTROLS.get(character, character) for character in raw.decode("ascii"))
+    return f"looks like the text «{shown}»"
+
+
+_CONTROLS = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}

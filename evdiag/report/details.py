@@ -1,8 +1,9 @@
 """The terminal report below its first screen: everything else, most telling first."""
 
 from evdiag.analyze import names
+from evdiag.model.logs import KINDS
 from evdiag.model.report import Module, Report, Thread
-from evdiag.report import value_lines, values, words
+from evdiag.report import family, threads, value_lines, values, words
 from evdiag.report.lines import (
     ALARM,
     ARROW,
@@ -26,6 +27,7 @@ from evdiag.report.screen import (
     MOST_PROBLEMS,
     SCREEN,
     badge,
+    is_deadlock,
     problem_line,
     rows_that_fit,
     top_rows,
@@ -37,6 +39,7 @@ LONGEST_STACK = 120
 LONGEST_OTHER_STACK = 24
 LONGEST_GDB_STACK = 48
 MOST_LOG_LINES = 20
+CLOCK = len("12:34:56.789")
 
 
 def details(report: Report, width: int, first: Report) -> list[Line]:
@@ -47,12 +50,14 @@ def details(report: Report, width: int, first: Report) -> list[Line]:
     sections = (
         *_news(report, width, first),
         _all_evidence(report),
+        _deadlock(report, width),
         _whole_stack(report, width, first),
+        _exceptions(report, width),
         _values(report, width),
-        _deadlock(report),
         _other_threads(report, width),
         value_lines.section("Values of other threads", value_lines.of_other_threads(report, width)),
         *_as_gdb_sees(report, width),
+        _family(report, width),
         _timeline(report),
         *_logs(report),
         _registers(report, width),
@@ -99,10 +104,17 @@ def _whole_stack(report: Report, width: int, first: Report) -> list[Line]:
         return []
     see = words.frame_to_see(report)
     rows = words.stack_rows(thread)
-    if top_rows(rows, see, rows_that_fit(first, width)) == rows:
+    shown = [] if is_deadlock(report) else top_rows(rows, see, rows_that_fit(first, width))
+    if shown == rows:
         return []
-    title = heading(f"Stack of the crashed thread {words.thread_name(thread)}")
+    who = words.crashed_title(report)
+    title = heading(f"Whole stack: {who[0].lower()}{who[1:]} {words.thread_name(thread)}")
     return [title, *frame_lines(words.without_middle(rows, LONGEST_STACK), width, see)]
+
+
+def _exceptions(report: Report, width: int) -> list[Line]:
+    title = f"Members of the exception{values.source_of_values(report)}"
+    return value_lines.section(title, value_lines.of_exceptions(report, width))
 
 
 def _values(report: Report, width: int) -> list[Line]:
@@ -120,37 +132,61 @@ def _as_gdb_sees(report: Report, width: int) -> list[list[Line]]:
     ]
 
 
-def _deadlock(report: Report) -> list[Line]:
+def _deadlock(report: Report, width: int) -> list[Line]:
+    """The stacks of the threads that wait for each other, in the order of their waits."""
     if not report.deadlock:
         return []
     lines = [heading("Deadlock")]
-    for member in report.deadlock:
-        thread = Thread(number=0, waits_for=member.waits_for)
-        lines.append(prose(f"LWP {member.lwp} {words.waiting(thread)}", PLAIN, "  · ", DIM))
+    by_lwp = {thread.lwp: thread for thread in report.threads}
+    told = threads.deadlock(report)
+    for member, text in zip(report.deadlock[: threads.MOST_DEADLOCKED], told, strict=False):
+        lines.append(prose(text, BOLD, "  "))
+        thread = by_lwp.get(member.lwp)
+        lines += _brief_stack(thread, width) if thread is not None else []
+    if len(told) > threads.MOST_DEADLOCKED:
+        more = words.count(len(told) - threads.MOST_DEADLOCKED, "more thread")
+        lines.append(fixed((f"  … {more} in the circle", DIM)))
     return lines
 
 
 def _other_threads(report: Report, width: int) -> list[Line]:
-    groups = words.others(report)
+    groups = threads.others(report)
     if not groups:
         return []
-    lines = [heading(words.others_title(report).capitalize())]
+    lines = [heading(threads.others_title(report).capitalize())]
+    named = threads.thread_names(report)
     for group in groups:
-        lines.append(prose(words.group_title(group), BOLD, "  "))
-        rows = words.without_middle(
-            words.without_system(words.stack_rows(group[0])), LONGEST_OTHER_STACK
-        )
-        lines += frame_lines(rows, width, indent=2)
+        lines.append(prose(threads.group_title(group, named), BOLD, "  "))
+        if not threads.told_above(report, group):
+            lines += _brief_stack(group[0], width)
     return lines
+
+
+def _brief_stack(thread: Thread, width: int) -> list[Line]:
+    rows = words.without_system(words.stack_rows(thread))
+    return frame_lines(words.without_middle(rows, LONGEST_OTHER_STACK), width, indent=2)
+
+
+def _family(report: Report, width: int) -> list[Line]:
+    rows = family.rows(report, width - 2)
+    return (
+        [heading(family.title(report)), *(prose(row, PLAIN, "  ") for row in rows)] if rows else []
+    )
 
 
 def _timeline(report: Report) -> list[Line]:
     if not report.timeline:
         return []
-    lines = [heading("Before the crash")]
+    lines = [heading("What the logs tell")]
+    day = ""
     for event in report.timeline:
-        label = " ".join(text for text in (event.time, event.kind) if text)
-        lines.append(prose(event.text, PLAIN, f"  {label}  ", DIM))
+        date, _, clock = (event.time or "").rpartition(" ")
+        if date != day:
+            lines.append(fixed((f"  {date}", DIM)))
+            day = date
+        # what evdiag calls a line of a log, the line says itself
+        kind = f"{event.kind} " if event.kind and event.kind not in KINDS else ""
+        lines.append(prose(kind + event.text, PLAIN, f"  {clock or ' ' * CLOCK}  ", DIM))
     return lines
 
 
@@ -158,7 +194,7 @@ def _logs(report: Report) -> list[list[Line]]:
     return [
         [
             heading(f"Log: {excerpt.source}"),
-            *(fixed((f"  {text}", PLAIN)) for text in excerpt.lines[-MOST_LOG_LINES:]),
+            *(prose(text, PLAIN, "  · ", DIM) for text in excerpt.lines[-MOST_LOG_LINES:]),
         ]
         for excerpt in report.logs
         if excerpt.lines
@@ -235,7 +271,7 @@ def _origin(report: Report) -> list[Line]:
 
 def _once_more(report: Report, width: int) -> list[Line]:
     frame = words.frame_to_see(report)
-    if frame is None:
+    if frame is None or is_deadlock(report):
         body: tuple[Piece, ...] = ((report.verdict.summary or words.title(report), BOLD),)
     else:
         place = words.place_of(frame, width // 3, directories=width >= WIDE)

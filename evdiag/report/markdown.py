@@ -12,7 +12,7 @@ import msgspec
 
 from evdiag.analyze import names
 from evdiag.model.report import Report, Signature
-from evdiag.report import value_lines, values, words
+from evdiag.report import family, threads, value_lines, values, words
 from evdiag.report.lines import frame_lines, plain, source_lines
 from evdiag.report.neutral import neutralise
 
@@ -127,9 +127,12 @@ def _parts(report: Report) -> list[Part]:
     return [
         Part("verdict", lambda step: _verdict(report, *((12, 400), (3, 160))[step]), (70,)),
         Part("source lines", lambda step: "" if step else _crash_line(report), (65,)),
+        Part("deadlock", lambda step: _deadlock(report, step), (60, 74)),
+        Part("exception", lambda step: "" if step else _exceptions(report), (63,)),
         Part("crashed thread", lambda step: _crashed_thread(report, step), (75, 80, 85, 90, 95)),
         Part("values", lambda step: _values(report, step), (19, 32, 62)),
         Part("stack of gdb", lambda step: _as_gdb_sees(report, step), (16, 33)),
+        Part("processes", lambda step: "" if step else _family(report), (52,)),
         Part("logs", lambda step: _before_the_crash(report, (50, 10, 0)[step]), (40, 50)),
         Part("other threads", lambda step: _other_threads(report, step), (20, 21, 22)),
         Part("registers", lambda step: "" if step else _registers(report), (30,)),
@@ -204,30 +207,59 @@ def _crash_line(report: Report) -> str:
     return "\n\n".join([f"{place} in {name}", *blocks])
 
 
+def _exceptions(report: Report) -> str:
+    lines = value_lines.of_exceptions(report, WIDTH)
+    return f"Members of the exception:\n\n{block(plain(lines))}" if lines else ""
+
+
 def _crashed_thread(report: Report, step: int) -> str:
     thread = report.crashed
+    if report.provenance.rung == "logs":
+        return ""
     if thread is None:
         return "No thread is known to have crashed."
     rows = words.without_middle(words.stack_rows(thread), _STACK_ROWS[step])
     name = code(names.clip(words.thread_name(thread), 120))
-    title = f"### Crashed thread {name}, {words.count(words.depth(thread), 'frame')}"
+    title = f"### {words.crashed_title(report)} {name}, {words.count(words.depth(thread), 'frame')}"
     if not rows:
         return title
     return f"{title}\n\n{block(plain(frame_lines(rows, WIDTH, words.frame_to_see(report))))}"
 
 
+def _deadlock(report: Report, step: int) -> str:
+    """The stacks of the threads that wait for each other, in the order of their waits."""
+    if not report.deadlock or step > 1:
+        return ""
+    by_lwp = {thread.lwp: thread for thread in report.threads}
+    lines: list[str] = []
+    told = threads.deadlock(report)
+    for member, text in zip(report.deadlock[: threads.MOST_DEADLOCKED], told, strict=False):
+        lines += ["", text] if lines else [text]
+        thread = by_lwp.get(member.lwp)
+        rows = words.without_system(words.stack_rows(thread)) if thread is not None else []
+        lines += plain(frame_lines(words.without_middle(rows, (60, 12)[step]), WIDTH))
+    if len(told) > threads.MOST_DEADLOCKED:
+        lines += [
+            "",
+            f"… {words.count(len(told) - threads.MOST_DEADLOCKED, 'more thread')} in the circle",
+        ]
+    return f"### Deadlock\n\n{block(lines)}"
+
+
 def _other_threads(report: Report, step: int) -> str:
-    groups = words.others(report)
+    groups = threads.others(report)
     if not groups or step > 2:
         return ""
     lines: list[str] = []
+    named = threads.thread_names(report)
     for group in groups:
         lines += [""] if lines else []
-        lines.append(names.clip(words.group_title(group), WIDTH))
+        lines.append(names.clip(threads.group_title(group, named), WIDTH))
         rows = words.without_system(words.stack_rows(group[0]))
-        shown = words.without_middle(rows, (40, 8)[step]) if step < 2 else []
+        brief = step > 1 or threads.told_above(report, group)
+        shown = [] if brief else words.without_middle(rows, (40, 8)[step])
         lines += plain(frame_lines(shown, WIDTH))
-    return _folded(words.others_title(report), block(lines))
+    return _folded(threads.others_title(report), block(lines))
 
 
 def _values(report: Report, step: int) -> str:
@@ -249,6 +281,11 @@ def _as_gdb_sees(report: Report, step: int) -> str:
     return _folded("The stack as gdb sees it", block(lines)) if lines else ""
 
 
+def _family(report: Report) -> str:
+    rows = family.rows(report, WIDTH)
+    return _folded(family.title(report), block(rows)) if rows else ""
+
+
 def _before_the_crash(report: Report, most: int) -> str:
     if not most:
         return ""
@@ -258,7 +295,7 @@ def _before_the_crash(report: Report, most: int) -> str:
     ]
     for excerpt in report.logs:
         lines += [f"--- {excerpt.source}", *excerpt.lines[-most:]]
-    return _folded("Before the crash", block(lines)) if lines else ""
+    return _folded("What the logs tell", block(lines)) if lines else ""
 
 
 def _registers(report: Report) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from evdiag.analyze import names
 from evdiag.model.report import Frame, Report, SoftError
-from evdiag.report import value_lines, words
+from evdiag.report import threads, value_lines, words
 from evdiag.report.lines import (
     BADGE,
     BOLD,
@@ -28,6 +28,7 @@ FEWEST_FRAMES, MOST_FRAMES = 6, 24
 MOST_EVIDENCE = 5
 MOST_PROBLEMS = 2
 MOST_ADVICE = 3
+MOST_WAITING, FEWEST_WAITING_FRAMES = 3, 4
 _NO_ALARM = {"snapshot", "sent-signal", "unknown"}
 
 
@@ -87,6 +88,8 @@ def _crash_line(report: Report, width: int) -> list[Line]:
     frame = words.frame_to_see(report)
     if frame is None or not (frame.file or frame.source):
         return []
+    if is_deadlock(report):
+        return []
     place = words.place_of(frame, width * 2 // 3)
     name = names.function(words.name_of(frame), max(16, width - len(place) - 4))
     title = fixed((place, PLACE), (" in ", DIM), (name, BOLD))
@@ -99,19 +102,42 @@ def _crash_line(report: Report, width: int) -> list[Line]:
 
 def _top_frames(report: Report, width: int, most: int) -> list[Line]:
     thread = report.crashed
+    if report.provenance.rung == "logs":
+        return []
+    if is_deadlock(report):
+        return _waiting(report, width, most)
     if thread is None:
         return [prose("No thread of this core is known to have crashed.", DIM)]
     name = names.clip(words.thread_name(thread), width // 2)
     rows = words.stack_rows(thread)
     if not rows:
-        return [prose(f"Crashed thread {name} has no stack.", DIM)]
+        return [prose(f"{words.crashed_title(report)} {name} has no stack.", DIM)]
     see = words.frame_to_see(report)
     head = fixed(
-        ("Crashed thread ", BOLD),
+        (f"{words.crashed_title(report)} ", BOLD),
         (name, BOLD),
         (f", {words.count(words.depth(thread), 'frame')}", DIM),
     )
     return [head, *frame_lines(top_rows(rows, see, most), width, see)]
+
+
+def is_deadlock(report: Report) -> bool:
+    """Whether threads that wait are to blame, and not the one that took the signal."""
+    return report.verdict.cls == "deadlock" and bool(report.deadlock)
+
+
+def _waiting(report: Report, width: int, most: int) -> list[Line]:
+    """Where the first threads of a deadlock wait."""
+    by_lwp = {thread.lwp: thread for thread in report.threads}
+    members = report.deadlock[:MOST_WAITING]
+    room = max(FEWEST_WAITING_FRAMES, most // len(members) - 2)
+    lines: list[Line] = []
+    for member, text in zip(members, threads.deadlock(report), strict=False):
+        thread = by_lwp.get(member.lwp)
+        own = [frame for frame in thread.frames if frame.in_app] if thread is not None else []
+        lines.append(prose(text, BOLD))
+        lines += frame_lines(own[:room], width)
+    return lines
 
 
 def _depth(rows: Sequence[Frame | Mark]) -> int:

@@ -27,6 +27,8 @@ from evdiag.report.lines import (
 MOST_AT_THE_LINE = 6
 MOST_IN_FRAME_TO_SEE, MOST_IN_FRAME = 24, 8
 MOST_FRAMES = 40
+MOST_FIELDS = 12
+"""Members of an exception."""
 MOST_OTHER_THREADS, MOST_FRAMES_OF_OTHERS = 8, 12
 MOST_ROWS = 4
 """Of one value: the beginning of a structure says what it is."""
@@ -182,6 +184,21 @@ def of_other_threads(report: Report, width: int) -> list[Line]:
         lines += _frames(frames, width, None, MOST_FRAMES_OF_OTHERS, indent=2)
     if len(found) > MOST_OTHER_THREADS:
         lines.append(_more(len(found) - MOST_OTHER_THREADS, "more thread", 2))
+    return lines
+
+
+def of_exceptions(report: Report, width: int) -> list[Line]:
+    """The members of the exceptions that were alive, that of the crash first."""
+    first = () if report.exception is None else (report.exception,)
+    lines: list[Line] = []
+    for thrown in (*first, *report.other_exceptions):
+        if thrown.fields:
+            name = names.elide(thrown.type or "?", width - 4)
+            lines.append(fixed((f"  {name}", BOLD)))
+            fields = thrown.fields[:MOST_FIELDS]
+            lines += variable_lines(fields, width, Look(indent=4, rows=MOST_ROWS))
+            if len(thrown.fields) > len(fields):
+                lines.append(_more(len(thrown.fields) - len(fields), "more member", 4))
     return lines
 
 

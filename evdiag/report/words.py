@@ -32,6 +32,7 @@ _RUNGS = {
     "gdb": "stacks and values by {gdb}",
     "mi": "stacks and values by {gdb} without Python",
     "notes": "neither stacks nor values",
+    "logs": "from logs alone, there is no core",
 }
 """What the rungs mean to a reader."""
 _SYMBOLS_ARE_FINE = {"full", "names"}
@@ -176,59 +177,13 @@ def thread_name(thread: Thread) -> str:
     return f"#{thread.number}{role}{lwp}"
 
 
-def thread_groups(threads: Iterable[Thread]) -> list[tuple[Thread, ...]]:
-    """The threads in groups of equal stacks, in the order of their first members."""
-    groups: dict[object, list[Thread]] = {}
-    for thread in threads:
-        key: object = thread.group
-        if key is None:
-            key = tuple((frame.pc, frame.function, frame.line) for frame in thread.frames)
-        groups.setdefault(key, []).append(thread)
-    return [tuple(members) for members in groups.values()]
-
-
-def others(report: Report) -> list[tuple[Thread, ...]]:
-    """The threads that did not crash, in groups of equal stacks."""
-    return thread_groups(thread for thread in report.threads if not thread.crashed)
-
-
-def others_title(report: Report) -> str:
-    """How many other threads there are, and in how many stacks."""
-    groups = others(report)
-    threads = sum(map(len, groups))
-    stacks = ""
-    if len(groups) < threads:
-        stacks = " with the same stack" if len(groups) == 1 else f" in {len(groups)} stacks"
-    return f"{count(threads, 'other thread')}{stacks}"
-
-
-def group_title(threads: tuple[Thread, ...]) -> str:
-    """Who shares a stack, and what they do."""
-    first = threads[0]
-    if len(threads) == 1:
-        doing = [thread_name(first), first.state, waiting(first)]
-    else:
-        numbers = " ".join(f"#{thread.number}" for thread in threads[:MOST_NUMBERS])
-        hidden = len(threads) - MOST_NUMBERS
-        more = f" and {hidden} more" if hidden > 0 else ""
-        roles = ", ".join(dict.fromkeys(thread.role for thread in threads if thread.role))
-        spot = next((frame for frame in first.frames if frame.in_app), None)
-        doing = [
-            f"{len(threads)} threads: {numbers}{more}" + (f" ({roles})" if roles else ""),
-            first.state,
-            "" if spot is None else f"all in {function(name_of(spot), 60)}",
-        ]
-    return ", ".join(text for text in doing if text)
-
-
-def waiting(thread: Thread) -> str:
-    """Whom a thread waits for."""
-    wait = thread.waits_for
-    if wait is None:
-        return ""
-    lock = "a lock" if wait.address is None else f"the lock at {wait.address}"
-    owner = "" if wait.owner_lwp is None else f", held by LWP {wait.owner_lwp}"
-    return f"waits for {lock}{owner}"
+def crashed_title(report: Report) -> str:
+    """What to call the first thread of the core, which is not always one that crashed."""
+    if report.verdict.cls == "snapshot":
+        return "First thread"
+    if report.verdict.cls in ("sent-signal", "deadlock"):
+        return "Thread that took the signal,"
+    return "Crashed thread"
 
 
 # ---------------------------------------------------------------- the report as a whole
@@ -285,14 +240,18 @@ def last_words(report: Report) -> list[tuple[str, str]]:
     """What the process said about its own death, where the verdict does not say it already."""
     said = " ".join((report.verdict.summary, *report.verdict.evidence))
     words: list[tuple[str, str]] = []
-    if report.abort_message and report.abort_message not in said:
-        words.append(("abort message", report.abort_message))
+    broken, message = report.assertion, report.abort_message
+    # file, function and expression of an assertion are all that its message holds
+    parts = (broken.expression, broken.file, broken.function) if broken is not None else ()
+    told = bool(parts) and all(part in said for part in parts if part)
+    if message and message not in said and not told:
+        words.append(("abort message", message))
+        said += f" {message}"
     thrown = report.exception
     if thrown is not None and thrown.type:
         what = f": {thrown.what}" if thrown.what else ""
         if thrown.type not in said or (thrown.what or "") not in said:
             words.append(("exception", thrown.type + what))
-    broken = report.assertion
     if broken is not None and broken.expression and broken.expression not in said:
         line = "" if broken.line is None else f":{broken.line}"
         words.append(("assertion", broken.expression))
@@ -311,6 +270,9 @@ def siblings(report: Report) -> list[str]:
     elif first:
         names = ", ".join(_sibling_name(s) + (f" ({s.status})" if s.status else "") for s in first)
         texts.append(f"died first: {names}")
+        own = next((s for s in report.siblings if _is_subject(s, report.process)), None)
+        if own is not None and own.note:
+            texts.append(f"this one {own.note}")
     if taken:
         more = f" and {len(taken) - MOST_NUMBERS} more" if len(taken) > MOST_NUMBERS else ""
         named = ", ".join(_sibling_name(sibling) for sibling in taken[:MOST_NUMBERS])

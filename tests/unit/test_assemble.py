@@ -8,7 +8,8 @@ from evdiag.analyze.assemble import Found, soft_errors
 from evdiag.model.core import CoreFacts, ModuleIdentity, Region, SignalFacts, StartupFacts
 from evdiag.model.crash import Cause, CrashFacts, InstructionFacts
 from evdiag.model.machine import AARCH64, ARM, X86_64
-from evdiag.model.report import Address, Frame, Report, Signal, SoftError, Thread
+from evdiag.model.report import Address, Frame, Report, Signal, Signature, SoftError, Thread
+from evdiag.model.signature import Signed
 from evdiag.parse.modules import MappedModule
 
 EXECUTABLE = "/opt/everest/libexec/everest/modules/EvseManager/EvseManager"
@@ -147,16 +148,28 @@ def test_titles(fields: dict[str, object], frame: Frame | None, title: str) -> N
     assert report_of(*([frame] if frame else []), **fields).title == title
 
 
-def test_the_signature_by_address_is_that_of_the_first_known_file() -> None:
-    frames = (
-        Frame(level=0, pc=Address(0)),
-        Frame(level=1, build_id="abcd", offset=None),
-        Frame(level=2, build_id="abcd", offset=Address(0x4010)),
-        Frame(level=3, build_id="ef01", offset=Address(0x10)),
-    )
-    signature = report_of(*frames).signature
-    assert signature is not None
-    assert signature.address == "abcd+0x4010"
+@pytest.mark.parametrize(
+    ("detail", "title"),
+    [
+        (None, "EvseManager: assert in main"),
+        ("a <\n  b", "EvseManager: assert a < b in main"),
+        ("x" * 100, f"EvseManager: assert {'x' * 59}… in main"),
+    ],
+)
+def test_a_title_has_the_detail_on_one_line_and_not_endless(detail: str | None, title: str) -> None:
+    cause = Cause(cls="assert", summary="", detail=detail)
+    frame = Frame(level=0, function="main", module="/bin/a", in_app=True)
+    assert report_of(frame, cause=("assert", cause)).title == title
+
+
+def test_title_and_verdict_name_the_frame_of_the_signature() -> None:
+    handler = msgspec.structs.replace(OWN, level=0, function="on_fault(int)")
+    signature = Signature(text="sig:v1: EvseManager | abort | ready", address="abcd+0x10")
+    report = report_of(handler, OWN, signed=Signed(signature=signature, frame=OWN.level))
+
+    assert report.signature == signature
+    assert report.verdict.frame == OWN.level
+    assert "in module::EvseManager::ready at" in report.title
 
 
 def test_a_signal_with_everything_known() -> None:

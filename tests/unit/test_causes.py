@@ -34,7 +34,9 @@ CLASSES = {
     *("noncanonical-read", "noncanonical-write", "noncanonical-access", "write-readonly"),
     *("bad-pc", "bad-call", "bad-return", "stack-overflow", "bus-error", "int-div-zero", "fpe"),
     *("illegal-instruction", "trap", "seccomp", "abort", "sent-signal", "raised-signal"),
-    *("snapshot", "unknown"),
+    *("assert", "fortify", "stack-smash", "heap-corruption"),
+    *("uncaught-exception", "terminate", "pure-virtual"),
+    *("snapshot", "unknown", "deadlock", "sanitizer"),
 }
 
 
@@ -123,14 +125,18 @@ def summary(facts: CrashFacts) -> str:
         ),
         (
             crash(11, 1, STACK - 0x500000, sp=STACK - 0x500000),
-            "the thread used up its stack: one frame reaches 5.0 MiB beyond its end",
+            "the thread used up its stack of 8.0 MiB: one frame reaches 5.0 MiB beyond its end",
         ),
         (crash(11, 1, 0, pc=0), "called a null function pointer"),
         (
             crash(11, 1, 0xFFFF800012345000, pc=0xFFFF800012345000),
             "jumped to 0xffff800012345000, in the kernel's half of the address space",
         ),
-        (crash(11, 2, HEAP, pc=HEAP), f"jumped to {HEAP:#x}, which holds data and no code"),
+        (
+            crash(11, 2, HEAP, pc=HEAP),
+            f"jumped to {HEAP:#x}, in the heap-like region 0x1c00000-0x1c21000 (rw-), which holds "
+            "data and no code",
+        ),
         (
             crash(11, 0x80, 0, pc=TEXT),
             "jumped to 0x4141414141414141, which is no address; it looks like the text «AAAAAAAA»",

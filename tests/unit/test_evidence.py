@@ -39,7 +39,7 @@ def facts_of(
         memory=[*w.code_pieces(module, AT), w.Piece(start=STACK, data=w.words(1, 2, 3, 4))],
     )
     space = w.address_space(dump, {MODULE: module} if files else {})
-    return crash_facts(space, space.facts.threads[0], thread)
+    return crash_facts(space, space.facts.threads[0], [thread])
 
 
 def test_signal_registers_and_mappings() -> None:
@@ -107,12 +107,12 @@ def test_the_word_below_the_stack_pointer(machine: Machine, word: int | None) ->
         memory=[w.Piece(start=STACK, data=w.words(1, 2, 3, 4))],
     )
     space = w.address_space(dump, {})
-    assert crash_facts(space, space.facts.threads[0], THREAD).stack_word == word
+    assert crash_facts(space, space.facts.threads[0], [THREAD]).stack_word == word
 
 
 def test_a_stack_pointer_to_nowhere() -> None:
     space = w.address_space(w.core(), {})
-    facts = crash_facts(space, space.facts.threads[0], THREAD)
+    facts = crash_facts(space, space.facts.threads[0], [THREAD])
     assert (facts.sp, facts.stack_word) == (0, None)
 
 

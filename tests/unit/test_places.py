@@ -187,14 +187,32 @@ def test_a_stack_pointer_in_other_memory_makes_nothing_a_stack() -> None:
         (X86_64, 0xBAADF00D, "is a marker for memory that was never filled in"),
         (X86_64, 0xFEEEFEEEFEEEFEEE, "is a marker for memory that was freed"),
         (X86_64, 0x5A5A5A5A5A5A5A5A, "is how jemalloc fills freed memory"),
-        (X86_64, 0xABABABABABAB, "is a fill pattern behind or inside of heap blocks"),
-        (ARM, 0xCDCDCDCD, "is a fill pattern of new memory"),
+        (X86_64, 0xABABABABABAB, "is a fill pattern (of new memory, with Scudo and gperftools)"),
+        (ARM, 0xDDDDDDDD, "is how Python's debugging allocator fills freed memory"),
+        (X86_64, 0xDEADC0DE, "is a marker for memory that must not be used"),
+        (
+            X86_64,
+            0xDEADBEEFDEADBF07,
+            "is 0x18 behind 0xdeadbeef, a marker for memory that must not be used",
+        ),
+        (X86_64, 0xDEADD0DE, None),  # too far behind
+        (AARCH64, 0xAAAAAAAAAAB8, None),  # where programs are loaded
+        (
+            X86_64,
+            0x0000AAAAAAAAAAAA,
+            "is how clang fills variables with -ftrivial-auto-var-init=pattern",
+        ),
+        (X86_64, 0x0A0D4B4F, "looks like the text «OK\\r\\n»"),
+        (X86_64, (1 << 64) - 22, "is -22, a negative number and not a pointer"),
+        (X86_64, (1 << 64) - 4096, None),
         (
             X86_64,
             0x9191919191919191,
-            "is the byte 0x91 again and again, a fill pattern or overwritten memory",
+            "is the byte 0x91 again and again, a fill pattern (MALLOC_PERTURB_ makes such) or "
+            "overwritten memory",
         ),
         (X86_64, 0x12345678DEADBEEF, None),
+        (X86_64, 0x1234567891919191, None),
         (X86_64, (1 << 64) - 1, "is -1, the value of a failed call and not a pointer"),
         (X86_64, 0xFFFFFFFF, "is -1, the value of a failed call and not a pointer"),
         (ARM, 0xFFFFFFFF, "is -1, the value of a failed call and not a pointer"),
@@ -211,3 +229,71 @@ def test_any_number_can_be_described(machine: Machine, address: int) -> None:
     facts = msgspec.structs.replace(FACTS, machine=machine)
     assert places.describe(facts, address)
     assert places.suspicion(machine, address) != ""
+
+
+# -- what glibc leaves in freed blocks
+
+ARENA = region(0x7F1000000000, 0x7F1000021000, READ | WRITE)
+DATA = region(0x7F1000021000, 0x7F1000022000, READ | WRITE)
+CODE_ABOVE = region(0x7F1000022000, 0x7F1000023000, READ | EXECUTE)
+THREAD = region(0x7F2000000000, 0x7F2000100000, READ | WRITE)
+FREED = CrashFacts(
+    regions=(ARENA, DATA, CODE_ABOVE, THREAD),
+    files=(MappedFile(start=DATA.start, end=DATA.end, offset=0, path="/lib/a.so"),),
+    registers={"rbx": 0x7F1000012340, "rcx": 0x55, "rsp": 0x7F2000000800},
+    sp=0x7F2000000800,
+)
+
+
+def link(block: int, following: int) -> int:
+    """As glibc writes it: PROTECT_PTR in malloc.c."""
+    return block >> 12 ^ following
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        link(0x7F1000000010, 0),  # the last block of its list
+        link(0x7F1000020FF0, 0),
+        link(0x7F1000000F00, 0x7F1000000010),  # two in the same page
+        link(0x7F1000012340, 0x7F1000000010),  # in two pages, and the first one is in rbx
+    ],
+)
+def test_the_link_in_a_freed_block(value: int) -> None:
+    assert places.gives_away(FREED, value) == (
+        "is what glibc leaves in a freed block (the link of its tcache): used after it was freed"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        0x7F1000000010 >> 12 << 4,
+        link(0x7F1000012340, 0x7F1000000011),  # not aligned
+        link(0x7F1000003000, 0x7F1000000010),  # in two pages, and the first one is nowhere
+        link(0x7F1000022000, 0),  # code
+        link(0x7F1000021000, 0),  # data of a library
+        link(0x7F2000000000, 0),  # the stack
+        link(0x7F3000000000, 0),  # nothing
+        link(0x7F1000012340, 0x7F2000000010),  # in another arena
+        0x1C00,  # of a program without address space randomization: or a near null pointer
+    ],
+)
+def test_what_is_no_link_in_a_freed_block(value: int) -> None:
+    assert places.gives_away(FREED, value) is None
+    small = msgspec.structs.replace(FREED, machine=ARM)
+    assert places.gives_away(small, link(0x7F1000000010, 0)) is None
+
+
+def test_what_is_mapped_gives_nothing_away() -> None:
+    text = region(0x414141410000, 0x414141420000, READ | WRITE)
+    assert places.gives_away(CrashFacts(regions=(text,)), 0x414141414141) is None
+    assert places.gives_away(CrashFacts(), 0x414141414141) == "looks like the text «AAAAAA»"
+
+
+@given(st.integers(-(1 << 65), 1 << 65), st.lists(st.integers(0, (1 << 64) - 1), max_size=4))
+def test_any_number_gives_away_something_or_nothing(value: int, held: list[int]) -> None:
+    registers = {f"r{i}": number for i, number in enumerate(held)}
+    facts = msgspec.structs.replace(FREED, registers=registers)
+    assert places.gives_away(facts, value) != ""

@@ -204,7 +204,7 @@ def test_a_snapshot_is_no_alarm() -> None:
 def test_a_long_stack_is_shown_whole_below() -> None:
     frames = tuple(app(level, f"f{level}()", None) for level in range(40))
     text = render(crashed(*frames))
-    assert "Stack of the crashed thread #1\n→  0  f0()" in text
+    assert "Whole stack: crashed thread #1\n→  0  f0()" in text
     assert " 39  f39()" in text
     endless = tuple(app(level, f"f{level}()", None) for level in range(1_000))
     text = render(crashed(*endless))
@@ -222,7 +222,7 @@ def test_equal_threads_are_shown_once() -> None:
 def test_a_deadlock_names_its_members() -> None:
     wait = WaitsFor(address=Address(16), owner_lwp=2)
     text = render(Report(deadlock=(DeadlockMember(lwp=1, waits_for=wait), DeadlockMember(lwp=2))))
-    assert "Deadlock\n  · LWP 1 waits for the lock at 0x10, held by LWP 2\n  · LWP 2\n" in text
+    assert "Deadlock\n  LWP 1 waits for the lock at 0x10, held by LWP 2\n  LWP 2\n" in text
 
 
 def test_the_instruction_that_faulted_is_marked() -> None:
@@ -253,7 +253,7 @@ def test_a_log_without_lines_is_not_announced() -> None:
     )
     text = render(report)
     assert "quiet" not in text
-    assert "Before the crash" in text
+    assert "What the logs tell" in text
 
 
 # ---------------------------------------------------------------- lines

@@ -348,7 +348,7 @@ def test_a_stack_that_the_first_screen_cut_is_whole_below() -> None:
     frames = tuple(app(n, f"f{n}(int)", None, args=some(1)) for n in range(40))
     report = crashed(*frames)
     rest = render_rest(report)
-    assert "Stack of the crashed thread #1\n→  0  f0(v0=0)" in rest
+    assert "Whole stack: crashed thread #1\n→  0  f0(v0=0)" in rest
     assert "39  f39(v0=0)" in rest
 
 

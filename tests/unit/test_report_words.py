@@ -23,7 +23,6 @@ from evdiag.model.report import (
     Thread,
     Tool,
     Verdict,
-    WaitsFor,
 )
 from evdiag.report import words
 from evdiag.report.words import Mark
@@ -34,10 +33,13 @@ from tests.support import samples
 HELPERS = {
     "__init__",
     "details",
+    "family",
     "lines",
     "neutral",
     "schema",
     "screen",
+    "signature_steps",
+    "threads",
     "value_lines",
     "values",
     "words",
@@ -200,40 +202,6 @@ def test_thread_names() -> None:
     assert words.thread_name(Thread(number=1, role="mqtt", lwp=7)) == "#1 mqtt (LWP 7)"
 
 
-def test_threads_with_the_same_stack_are_one_group() -> None:
-    frame = Frame(level=0, function="f", pc=Address(1))
-    first, second = Thread(number=1, group=1), Thread(number=2, group=1)
-    third, fourth = Thread(number=3, frames=(frame,)), Thread(number=4, frames=(frame,))
-    crashed = Thread(number=5, crashed=True, group=1)
-    assert words.thread_groups([first, third, second, fourth]) == [
-        (first, second),
-        (third, fourth),
-    ]
-    report = Report(threads=(crashed, first, third, second, fourth))
-    assert words.others(report) == [(first, second), (third, fourth)]
-    assert words.others_title(report) == "4 other threads in 2 stacks"
-    alike = Report(threads=(crashed, first, second))
-    assert words.others_title(alike) == "2 other threads with the same stack"
-    assert words.others_title(Report(threads=(crashed, first))) == "1 other thread"
-
-
-def test_group_titles() -> None:
-    wait = WaitsFor(address=Address(16), owner_lwp=9)
-    lonely = Thread(number=3, state="waiting", waits_for=wait)
-    title = "#3, waiting, waits for the lock at 0x10, held by LWP 9"
-    assert words.group_title((lonely,)) == title
-    frame = Frame(level=0, function="work()", in_app=True)
-    pool = tuple(Thread(number=n, role="worker", frames=(frame,)) for n in range(1, 21))
-    numbers = " ".join(f"#{number}" for number in range(1, 17))
-    assert words.group_title(pool) == (f"20 threads: {numbers} and 4 more (worker), all in work()")
-    assert words.group_title((Thread(number=1), Thread(number=2))) == "2 threads: #1 #2"
-
-
-def test_waiting() -> None:
-    assert words.waiting(Thread(number=1)) == ""
-    assert words.waiting(Thread(number=1, waits_for=WaitsFor())) == "waits for a lock"
-
-
 # ---------------------------------------------------------------- the report as a whole
 
 
@@ -286,6 +254,19 @@ def test_last_words_are_those_that_the_verdict_does_not_repeat() -> None:
     assert words.last_words(bare) == [("exception", "E"), ("assertion", "e"), ("asserted at", "f")]
     assert words.last_words(Report(assertion=Assertion(expression="e"))) == [("assertion", "e")]
     assert words.last_words(Report(exception=CxxException(), assertion=Assertion())) == []
+
+
+def test_an_assertion_is_told_once() -> None:
+    # GIVEN an assertion, whose parts are what libc's message consists of
+    message = "app: /a.cpp:3: int f(): Assertion `x > 0' failed."
+    broken = Assertion(expression="x > 0", file="/a.cpp", line=3, function="int f()")
+    verdict = Verdict(summary="`x > 0` failed", evidence=("asserted at /a.cpp:3 in int f()",))
+    report = Report(abort_message=message, assertion=broken, verdict=verdict)
+    # WHEN the verdict tells them all; THEN the message adds nothing
+    assert words.last_words(report) == []
+    # WHEN it cuts the expression; THEN the message has it whole
+    cut = msgspec.structs.replace(report, verdict=Verdict(summary="`x…` failed"))
+    assert words.last_words(cut) == [("abort message", message)]
 
 
 def test_which_process_died_first() -> None:
@@ -358,3 +339,16 @@ def test_where_stacks_and_values_come_from(
     rung: str | None, gdb: str | None, said: list[str]
 ) -> None:
     assert words.made_by(Report(provenance=Provenance(rung=rung, gdb=gdb))) == ["evdiag", *said]
+
+
+@pytest.mark.parametrize(
+    ("cls", "title"),
+    [
+        ("null-read", "Crashed thread"),
+        ("snapshot", "First thread"),
+        ("sent-signal", "Thread that took the signal,"),
+        ("deadlock", "Thread that took the signal,"),
+    ],
+)
+def test_the_first_thread_has_not_always_crashed(cls: str, title: str) -> None:
+    assert words.crashed_title(Report(verdict=Verdict(cls=cls))) == title

@@ -12,21 +12,31 @@ into `RULES`; the tests and the documentation follow. What decides its place:
 
 from evdiag.analyze.causes import (
     abort,
+    assertion,
     bad_call,
     bad_pc,
     bad_return,
     bus_error,
+    deadlock,
+    fortify,
     fpe,
+    heap_corruption,
     illegal_instruction,
     int_div_zero,
+    libc_fatal,
     noncanonical,
     null_pointer,
+    pure_virtual,
     raised_signal,
+    sanitizer,
     seccomp,
     sent_signal,
     snapshot,
     stack_overflow,
+    stack_smash,
+    terminate,
     trap,
+    uncaught_exception,
     unknown,
     wild_pointer,
     write_readonly,
@@ -34,7 +44,17 @@ from evdiag.analyze.causes import (
 from evdiag.model.crash import Cause, CrashFacts, Rule
 
 RULES: tuple[Rule, ...] = (
+    deadlock.RULE,  # a process that hung is ended by a signal, or looked at as a snapshot
     snapshot.RULE,
+    sanitizer.RULE,  # its abort() is only the messenger
+    heap_corruption.RULE,  # malloc has assertions too
+    stack_smash.RULE,
+    fortify.RULE,
+    assertion.RULE,
+    pure_virtual.RULE,
+    uncaught_exception.RULE,
+    terminate.RULE,  # what is left of std::terminate
+    libc_fatal.RULE,  # any message that no rule before knows
     abort.RULE,
     sent_signal.RULE,
     raised_signal.RULE,

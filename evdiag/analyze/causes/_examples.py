@@ -3,11 +3,14 @@
 import msgspec
 
 from evdiag.model.core import EXECUTE, READ, WRITE, MappedFile, Region, SignalFacts
-from evdiag.model.crash import CrashFacts, InstructionFacts, Operand
+from evdiag.model.crash import CrashFacts, InstructionFacts, LastWords, Operand
 from evdiag.model.machine import X86_64, Machine
 from evdiag.model.report import Frame
+from evdiag.model.signals import SI_TKILL, SIGABRT
+from evdiag.parse.abort_message import BY_POINTER
 
 PROGRAM = "/opt/app/bin/app"
+LIBC = "/lib/libc.so.6"
 PID = 4711
 PC = 0x401136
 CONSTANTS, HEAP = 0x403000, 0x1C00000
@@ -38,7 +41,7 @@ REGIONS = (
 )
 FILES = (
     MappedFile(start=0x401000, end=0x405000, offset=0x1000, path=PROGRAM),
-    MappedFile(start=0x7F0000000000, end=0x7F0000200000, offset=0, path="/lib/libc.so.6"),
+    MappedFile(start=0x7F0000000000, end=0x7F0000200000, offset=0, path=LIBC),
 )
 
 
@@ -92,6 +95,18 @@ def sent(
         files=FILES,
         frames=frames,
     )
+
+
+def aborting(
+    message: str | None = None, *functions: tuple[str, str | None], found: str = BY_POINTER
+) -> CrashFacts:
+    """The example process ended by abort(): libc's message, a stack of (function, module)."""
+    frames = tuple(
+        Frame(level=level, function=name, module=module, in_app=module == PROGRAM)
+        for level, (name, module) in enumerate(functions)
+    )
+    words = LastWords(message=message, message_from=found if message else None)
+    return msgspec.structs.replace(sent(SIGABRT, SI_TKILL, PID, frames=frames), words=words)
 
 
 def instruction(text: str, *operands: Operand, kind: str = "other") -> InstructionFacts:

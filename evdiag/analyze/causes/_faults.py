@@ -6,10 +6,10 @@ from evdiag.analyze.places import (
     NEAR_NULL,
     describe,
     file_at,
+    gives_away,
     is_canonical,
     is_executable,
     region_at,
-    suspicion,
 )
 from evdiag.model.core import READ, WRITE
 from evdiag.model.crash import CrashFacts, Operand
@@ -192,17 +192,22 @@ def number(value: int) -> str:
 
 def looks(facts: CrashFacts, address: int) -> str:
     """What an address looks like, to be appended: "; it looks like the text «AAAA»"."""
-    found = suspicion(facts.machine, address)
+    found = gives_away(facts, address)
     return f"; it {found}" if found else ""
 
 
 def looks_of(facts: CrashFacts, fault: Fault) -> str:
     """What the registers behind a failed access look like, else its address, to be appended."""
+    return looks_of_registers(facts, fault) or looks(facts, fault.address)
+
+
+def looks_of_registers(facts: CrashFacts, fault: Fault) -> str:
+    """What one of the registers behind a failed access looks like, to be appended."""
     for name, value in fault.operand.registers if fault.operand else ():
-        found = suspicion(facts.machine, value)
+        found = gives_away(facts, value)
         if found:
             return f"; {name} {found}"
-    return looks(facts, fault.address)
+    return ""
 
 
 def instruction_line(facts: CrashFacts) -> str:

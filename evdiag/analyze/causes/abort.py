@@ -1,5 +1,6 @@
 """The program ended itself with abort()."""
 
+from evdiag.analyze.causes._aborts import aborted
 from evdiag.analyze.causes._examples import PID, crash, sent
 from evdiag.analyze.causes._faults import handler_lines
 from evdiag.model.crash import Cause, CrashFacts, Rule
@@ -9,11 +10,7 @@ from evdiag.model.signals import SI_TKILL, SI_USER, SIGABRT, SIGSEGV, describe
 def check(facts: CrashFacts) -> Cause | None:
     """Recognise SIGABRT that the process sent to itself, which is how abort() works."""
     signal = facts.signal
-    if signal is None or signal.number != SIGABRT:
-        return None
-    sender, own = signal.sender_pid, facts.pid
-    by_itself = signal.code == SI_TKILL and (sender is None or own is None)
-    if not by_itself and sender is not None and sender != own:
+    if signal is None or not aborted(facts):
         return None
     return Cause(
         cls="abort",

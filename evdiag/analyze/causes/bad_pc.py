@@ -103,7 +103,7 @@ def _summary(facts: CrashFacts, pc: int, returned: bool) -> str:
     if is_executable(facts, pc):
         return _in_code(facts, pc)
     if is_mapped(facts, pc):
-        return f"jumped to {pc:#x}, which holds data and no code"
+        return f"jumped to {pc:#x}, {describe(facts, pc)}, which holds data and no code"
     if is_kernel_half(facts.machine, pc):
         return f"jumped to {pc:#x}, {describe(facts, pc)}{looks(facts, pc)}"
     what = "where nothing is mapped" if is_canonical(facts.machine, pc) else "which is no address"

@@ -6,16 +6,22 @@ from evdiag.analyze.causes._faults import (
     evidence,
     find_fault,
     known_access,
+    looks_of_registers,
     values,
     verb,
 )
-from evdiag.analyze.places import is_mapped, is_near_null
+from evdiag.analyze.places import FIRST_PAGE, is_mapped, is_near_null
 from evdiag.model.crash import Cause, CrashFacts, Rule
 from evdiag.model.signals import SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SI_TKILL, SIGBUS, SIGSEGV
 
 ADVICE = (
     "Find out in the first frame of your own code why the pointer is null, and check it before "
     "it is used."
+)
+
+LARGE = (
+    "The offset is large: that of a member at the end of a large object, or an index into an array "
+    "that is not there."
 )
 
 
@@ -27,16 +33,19 @@ def check(facts: CrashFacts) -> Cause | None:
     offset = _offset(facts, fault)
     if offset is None:
         return None
+    odd = looks_of_registers(facts, fault)
     advice = [ADVICE]
-    if offset > 0:
+    if offset >= FIRST_PAGE:
+        advice.append(LARGE)
+    elif offset > 0:
         advice.append(
             f"{offset:#x} is the offset of the member that was used: `ptype /o TYPE` in gdb lists "
             "the members of a class with their offsets."
         )
     return Cause(
         cls=f"null-{fault.access}",
-        summary=f"{verb(fault.access)} address {fault.address:#x}: {_words(offset)}"
-        f"{values(fault.operand)}",
+        summary=f"{verb(fault.access)} address {fault.address:#x}"
+        f"{'' if odd else f': {_words(offset)}'}{values(fault.operand)}{odd}",
         confidence=fault.confidence,
         evidence=evidence(facts, fault),
         advice=tuple(advice),
@@ -64,7 +73,8 @@ def _words(offset: int) -> str:
         return "a null pointer"
     if offset < 0:
         return f"a null pointer minus {-offset:#x}"
-    return f"a null pointer plus an offset of {offset:#x}"
+    near = "near null, " if offset >= FIRST_PAGE else ""
+    return f"{near}a null pointer plus an offset of {offset:#x}"
 
 
 RULE = Rule(
@@ -76,7 +86,8 @@ RULE = Rule(
         "offsets from its pointer. Where the kernel reports no address, because the core is from "
         "an old one or the code is SI_KERNEL, it is computed from the instruction and the "
         "registers: an address of 0 that comes with SI_KERNEL means nothing. A negative offset "
-        "from a register that holds 0 counts too."
+        "from a register that holds 0 counts too. From 4 KiB on, the address is called near null: "
+        "few objects are that large."
     ),
     classes=("null-read", "null-write", "null-access"),
     check=check,
@@ -93,6 +104,11 @@ RULE = Rule(
         (crash(SIGSEGV, SEGV_MAPERR, 0, instruction("mov", load(0, ("rax", 0)))), "null-read"),
         (crash(SIGSEGV, SEGV_MAPERR, 0), "null-access"),
         (crash(SIGSEGV, SEGV_ACCERR, 0xFFF8), "null-access"),
+        # -1 from a failed call, used as a pointer
+        (
+            crash(SIGSEGV, SEGV_MAPERR, 7, instruction("mov", load(7, ("rax", (1 << 64) - 1)))),
+            "null-read",
+        ),
         (crash(SIGSEGV, None, None, instruction("mov", store(0, ("rax", 0)))), "null-write"),
         (crash(SIGSEGV, SI_KERNEL, 0, instruction("mov", load(8, ("rax", 0)))), "null-read"),
         (

@@ -1,5 +1,7 @@
 """A thread used up its stack."""
 
+import msgspec
+
 from evdiag.analyze.causes._examples import (
     GUARD,
     HEAP,
@@ -11,6 +13,7 @@ from evdiag.analyze.causes._examples import (
     crash,
     instruction,
     load,
+    region,
     store,
 )
 from evdiag.analyze.causes._faults import (
@@ -22,8 +25,15 @@ from evdiag.analyze.causes._faults import (
     reported,
     worked_out,
 )
-from evdiag.analyze.places import is_accessible, is_canonical, is_near_null, region_at
-from evdiag.model.core import READ, WRITE, Region
+from evdiag.analyze.places import (
+    NEIGHBOUR,
+    file_at,
+    is_accessible,
+    is_canonical,
+    is_near_null,
+    region_at,
+)
+from evdiag.model.core import EXECUTE, READ, WRITE, Region
 from evdiag.model.crash import Cause, CrashFacts, InstructionFacts, Operand, Rule
 from evdiag.model.signals import SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SIGSEGV
 
@@ -60,26 +70,54 @@ def check(facts: CrashFacts) -> Cause | None:
     fault = find_fault(facts) or _at_stack_pointer(facts, facts.sp) or _undeliverable(facts)
     if fault is None or is_near_null(fault.address):
         return None
-    stack = _stack(facts, fault.address)
+    stack = _overstepped(facts, fault.address, facts.sp) or _stack(facts, fault.address)
     if stack is None or not _left_the_stack(facts, fault, facts.sp, stack):
         return None
-    size, beyond = (stack.end - stack.start) / MIB, (stack.start - facts.sp) / MIB
+    size, beyond = _amount(stack.end - stack.start), stack.start - facts.sp
     deep = f", {facts.depth} frames deep" if facts.depth >= DEEP else ""
+    how = deep
+    if beyond > MIB or (beyond > NEAR and not deep):
+        how = f": one frame reaches {_amount(beyond)} beyond its end"
     lines = [*evidence(facts, fault), f"the stack pointer is {facts.sp:#x}"]
-    lines.append(f"the stack is {stack.start:#x}-{stack.end:#x}, {size:.1f} MiB{deep}")
+    lines.append(f"the stack is {stack.start:#x}-{stack.end:#x}, {size}{deep}")
     if fault.computed and facts.signal is not None and facts.signal.code == SI_KERNEL:
         lines.append("a handler for the signal could not run either: it needs the same stack")
     return Cause(
         cls="stack-overflow",
-        summary=f"the thread used up its stack: one frame reaches {beyond:.1f} MiB beyond its end"
-        if beyond > 1
-        else f"the thread used up its stack of {size:.1f} MiB{deep}",
-        confidence="medium" if beyond > 1 or is_accessible(facts, fault.address) else "high",
+        summary=f"the thread used up its stack of {size}{how}",
+        confidence="medium" if beyond > MIB or is_accessible(facts, fault.address) else "high",
         evidence=tuple(lines),
         advice=ADVICE,
         access=known_access(fault.access),
         adjusted_address=fault.address if fault.computed else None,
     )
+
+
+def _amount(size: int) -> str:
+    return f"{size / MIB:.1f} MiB" if size >= MIB else f"{size >> 10} KiB"
+
+
+def _overstepped(facts: CrashFacts, address: int, sp: int) -> Region | None:
+    """The thread's own stack, if one large frame has moved the stack pointer far below it.
+
+    Below the guard of a thread's stack anything may lie: libraries, or the stack of another thread.
+    What tells whose stack it is are the frame pointer, and on x86 the register that leads to the
+    thread's own data, which pthreads keep at the upper end of its stack.
+    """
+    machine = facts.machine
+    below = region_at(facts.regions, sp)
+    # On a stack of its own, of a coroutine for example, it may be right.
+    reach = NEIGHBOUR if below is not None and below.flags & WRITE else LARGEST_FRAME
+    for name in ("fs_base", machine.registers[machine.dwarf[machine.fp]]):
+        own = region_at(facts.regions, facts.registers.get(name, 0))
+        if own is None or own.flags & (READ | WRITE) != READ | WRITE:
+            continue
+        if own == below:
+            return None
+        left = sp < own.start <= sp + reach and sp - NEAR <= address < own.start
+        if left and not file_at(facts.files, own.start):
+            return own
+    return None
 
 
 def _at_stack_pointer(facts: CrashFacts, sp: int) -> Fault | None:
@@ -121,6 +159,8 @@ def _stack(facts: CrashFacts, address: int) -> Region | None:
 
 
 def _left_the_stack(facts: CrashFacts, fault: Fault, sp: int, stack: Region) -> bool:
+    if _overstepped(facts, fault.address, sp) == stack:
+        return True
     # The stack pointer is in the stack, or below it with nothing in between.
     if not stack.start <= sp < stack.end and (sp > stack.start or _stack(facts, sp) != stack):
         return False
@@ -141,6 +181,20 @@ def _by_stack_pointer(facts: CrashFacts, operand: Operand) -> bool:
 
 _CALL = instruction("call 0x401200", store(STACK - 8, ("rsp", STACK)), kind="call")
 
+_LIBRARY, _OTHER_STACK = GUARD - 0x40000, GUARD - 0x10000
+
+
+def _far_below(address: int, sp: int, **registers: int) -> CrashFacts:
+    """A fault below a thread's stack, next to which a library and another stack lie."""
+    found = crash(SIGSEGV, SEGV_ACCERR, address, sp=sp)
+    near = (
+        region(_LIBRARY, _OTHER_STACK, READ | EXECUTE),
+        region(_OTHER_STACK, GUARD, READ | WRITE),
+    )
+    regions = tuple(sorted((*found.regions, *near), key=lambda r: r.start))
+    return msgspec.structs.replace(found, regions=regions, registers=registers)
+
+
 RULE = Rule(
     id="stack-overflow",
     title="Stack overflow",
@@ -148,7 +202,9 @@ RULE = Rule(
         "The address lies near the stack pointer and just below writable memory: unmapped below "
         "the stack of the main thread, without permissions (a guard page) below that of another "
         "one. A frame larger than the guard moves the stack pointer far below the stack first: "
-        "then everything between the two counts. If a handler for SIGSEGV is installed without "
+        "then everything between the two counts, also where a library or another stack lies there, "
+        "if the frame pointer or the thread's own data (fs_base) tell which stack it was. If a "
+        "handler for SIGSEGV is installed without "
         "an alternative stack, the kernel cannot run it and reports SI_KERNEL without an address."
     ),
     classes=("stack-overflow",),
@@ -182,6 +238,14 @@ RULE = Rule(
                 ),
                 sp=THREAD_STACK + 0x1000,
             ),
+            "stack-overflow",
+        ),
+        (  # 64 KiB on a small stack: the frame ends in a library below the guard page
+            _far_below(_LIBRARY + 8, _LIBRARY + 64, fs_base=THREAD_STACK + 0x7FF6C0),
+            "stack-overflow",
+        ),
+        (  # the guard page is touched when the stack pointer is in another thread's stack already
+            _far_below(GUARD + 8, _OTHER_STACK + 64, rbp=THREAD_STACK + 0x700),
             "stack-overflow",
         ),
         (  # a probe 32 KiB below the stack pointer
@@ -230,5 +294,13 @@ RULE = Rule(
             ),
         ),
         crash(SIGSEGV, SI_KERNEL, 0),
+        # the stack of a coroutine, and a wild pointer
+        _far_below(_LIBRARY + 8, HEAP + 64, fs_base=THREAD_STACK + 0x7FF6C0),
+        # a wild pointer, and a stack that is fine
+        _far_below(_LIBRARY + 8, THREAD_STACK + 64, fs_base=THREAD_STACK + 0x7FF6C0),
+        # nothing tells whose stack it would have been
+        _far_below(_LIBRARY + 8, _LIBRARY + 64),
+        _far_below(_LIBRARY + 8, _LIBRARY + 64, fs_base=GUARD),
+        _far_below(0x402000, 0x402040, fs_base=0x404800),
     ),
 )
