@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from evdiag.model.values import Document, ReadFrame, ReadThread, ReadVariable
+from evdiag.model.values import Document, ReadFrame, ReadObject, ReadThread, ReadVariable
 
 _MANGLED = re.compile(r"(?<![\w$.])_Z[\w$.]{2,}")
 
@@ -38,14 +38,19 @@ def readable(document: Document, demangle: Demangle, longest: int) -> Document:
             function=text(read.function),
             args=tuple(map(variable, read.args)),
             locals=tuple(map(variable, read.locals)),
+            paths=tuple(map(variable, read.paths)),
         )
 
     def thread(read: ReadThread) -> ReadThread:
         return msgspec.structs.replace(read, frames=tuple(map(frame, read.frames)))
 
+    def thrown(read: ReadObject) -> ReadObject:
+        return msgspec.structs.replace(read, fields=tuple(map(variable, read.fields)))
+
     return msgspec.structs.replace(
         document,
         threads=tuple(map(thread, document.threads)),
+        objects=tuple(map(thrown, document.objects)),
         instructions=tuple((at, text(line) or "") for at, line in document.instructions),
         cut=cut,
     )

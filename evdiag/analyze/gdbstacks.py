@@ -138,16 +138,18 @@ def _with_values(frame: Frame, read: ReadFrame) -> tuple[Frame, bool]:
 
 
 def _variables(read: Sequence[ReadVariable]) -> tuple[Variable, ...]:
-    return tuple(
-        redacted(
-            Variable(
-                name=variable.name,
-                type=same_spelling(variable.type) if variable.type else None,
-                value=same_text(variable.value) if variable.value else variable.value,
-                problem=variable.problem,
-            )
+    return tuple(map(as_variable, read))
+
+
+def as_variable(read: ReadVariable) -> Variable:
+    """gdb's answer as the report has it: spelled in one way, without secrets."""
+    return redacted(
+        Variable(
+            name=read.name,
+            type=same_spelling(read.type) if read.type else None,
+            value=same_text(read.value) if read.value else read.value,
+            problem=read.problem,
         )
-        for variable in read
     )
 
 

@@ -5,19 +5,21 @@ them. Where both differ, ours stay and gdb's stand beside them.
 """
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
 from evdiag.analyze.frames import crash_frame
 from evdiag.analyze.gdbstacks import adopted, differs_at, frames_of, merged
-from evdiag.analyze.spelling import same_spelling
-from evdiag.model.report import Frame, Instruction, Report, SoftError, Thread
-from evdiag.model.values import BadPointer, Document, ReadThread, Request
+from evdiag.analyze.verdict_values import (
+    asserted_paths,
+    names_on_line,
+    thrown_objects,
+    with_values,
+)
+from evdiag.model.report import Instruction, Report, SoftError, Thread
+from evdiag.model.values import Document, Request
 
 MOST_FRAMES = 64
-MOST_NAMES = 24
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _SYMBOL = re.compile(r"<\S.*>$")
 """What gdb writes behind an address: the symbol there, or before it."""
 _MEMORY_ACCESS = ("read", "write")
@@ -37,6 +39,7 @@ def request_for(
     lwps = None if which == "all" or not unwound else (crashed.lwp,)
     frame = crash_frame(crashed.frames)
     top = crashed.frames[0].pc if crashed.frames else None
+    paths, paths_at = asserted_paths(report)
     return Request(
         lwps=lwps,
         crashed=crashed.lwp,
@@ -49,6 +52,9 @@ def request_for(
         names=names_on_line(frame),
         instructions=_span(report),
         fault=_fault(report),
+        objects=thrown_objects(report),
+        paths=paths,
+        paths_at=paths_at,
     )
 
 
@@ -63,14 +69,9 @@ def stacks_request(request: Request, lwps: tuple[int, ...]) -> Request:
         places=True,
         fault=None,
         instructions=None,
+        objects=(),
+        paths=(),
     )
-
-
-def names_on_line(frame: Frame | None) -> tuple[str, ...]:
-    """Identifiers of the source line of the crash, and `this`."""
-    text = next((line.text for line in frame.source if line.current), "") if frame else ""
-    found = dict.fromkeys(("this", *_IDENTIFIER.findall(text.partition("//")[0])))
-    return tuple(found)[:MOST_NAMES]
 
 
 def _lacks_places(thread: Thread) -> bool:
@@ -126,7 +127,7 @@ def attach(report: Report, document: Document, *, unwound: bool) -> Attached:
         enriched = _named_by_gdb(enriched, filled)
     enriched = _with_symbols(enriched, dict(document.instructions))
     return Attached(
-        report=_with_evidence(enriched, answers),
+        report=with_values(enriched, document, answers),
         differing=tuple(differing),
         stacks_from_gdb=filled > 0,
     )
@@ -208,44 +209,3 @@ def value_errors(document: Document, *, python: bool) -> tuple[SoftError, ...]:
             "install the full gdb, or `pip install 'evdiag[gdb]'`",
         )
     return tuple(found)
-
-
-# ---------------------------------------------------------------- the pointer that was bad
-
-
-def _with_evidence(report: Report, answers: dict[int, ReadThread]) -> Report:
-    """Name the null pointer and the member behind the fault, if gdb found them."""
-    crashed = report.crashed
-    answer = answers.get(crashed.lwp or 0) if crashed else None
-    if crashed is None or answer is None:
-        return report
-    found = [pointer for frame in answer.frames for pointer in frame.members]
-    frame = next(iter(crashed.frames), None)
-    best = best_pointer(found, names_on_line(frame if frame and frame.source else None))
-    if best is None:
-        return report
-    verdict = report.verdict
-    evidence = (*verdict.evidence, _sentence(best))
-    return msgspec.structs.replace(
-        report, verdict=msgspec.structs.replace(verdict, evidence=evidence)
-    )
-
-
-def best_pointer(found: Sequence[BadPointer], names: Sequence[str]) -> BadPointer | None:
-    """The one that a person would name: null, on the source line, with few steps to it."""
-    wanted = set(names) - {"this"}
-
-    def rank(pointer: BadPointer) -> tuple[bool, int, int]:
-        words = _IDENTIFIER.findall(f"{pointer.expression} {pointer.member}")
-        return pointer.address != 0, -len(wanted.intersection(words)), len(words)
-
-    return min(found, key=rank, default=None)
-
-
-def _sentence(pointer: BadPointer) -> str:
-    kind = same_spelling(pointer.type)
-    value = "null" if pointer.address == 0 else hex(pointer.address)
-    return (
-        f"`{pointer.expression}` is {value} (`{kind}`): the fault is at offset "
-        f"{pointer.offset:#x} behind it, its member `{pointer.member}`"
-    )

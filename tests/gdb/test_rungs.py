@@ -207,7 +207,8 @@ def test_where_symbolic_is_missing_names_and_lines_are_gdbs(
     book = next(f for f in frames if own_name(f) == "null_member_write")
     assert book.file is not None
     assert book.file.endswith("crash_memory.cpp")
-    assert book.line == 87
+    assert book.line is not None
+    assert "booking.book(" in Path(book.file).read_text().splitlines()[book.line - 1]
     assert book.in_app
     assert any("`symbolic` is not installed" in n.message for n in notes(report, "symbols"))
 

@@ -23,7 +23,7 @@ def test_the_wheel_runs_the_demo(tmp_path: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/"))]
     # no modules, but sent to gdb
     inside = {name for name in names if name.startswith("evdiag/adapters/gdb/inside/")}
-    assert inside == {f"evdiag/adapters/gdb/inside/{name}" for name in (*PRINTERS, EXTRACTOR)}
+    assert inside == {f"evdiag/adapters/gdb/inside/{name}" for name in (*PRINTERS, *EXTRACTOR)}
     code = f"import sys; sys.path[0] = {str(installed)!r}; from evdiag.__main__ import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", code, "demo", "-o", "here"],

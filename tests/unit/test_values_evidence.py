@@ -2,11 +2,8 @@
 
 import pytest
 
-from evdiag.analyze.values import (
-    attach,
-    best_pointer,
-    value_errors,
-)
+from evdiag.analyze.values import attach, value_errors
+from evdiag.analyze.verdict_values import best_pointer
 from evdiag.model.report import (
     Report,
     Verdict,

@@ -2,13 +2,8 @@
 
 import pytest
 
-from evdiag.analyze.values import (
-    MOST_FRAMES,
-    MOST_NAMES,
-    names_on_line,
-    request_for,
-    stacks_request,
-)
+from evdiag.analyze.values import MOST_FRAMES, request_for, stacks_request
+from evdiag.analyze.verdict_values import MOST_NAMES, names_on_line
 from evdiag.model.report import (
     Address,
     Frame,

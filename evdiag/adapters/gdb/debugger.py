@@ -37,7 +37,7 @@ MAX_INDEXES = 2 << 30
 LAST_WITH_INDEX = 13
 """The last version of gdb for which an index is worth its while."""
 PRINTERS = ("values.py", "containers.py", "objects.py", "load.py")
-EXTRACTOR = "extractor.py"
+EXTRACTOR = ("asked.py", "extractor.py")
 """Files in the folder `inside`."""
 
 SAFE = (
@@ -198,7 +198,7 @@ class _Conversation:
 
     def _extract(self, request: Request) -> Document | None:
         """The document of the extractor; None where this gdb is too old for it."""
-        packed = base64.b64encode(inside(*PRINTERS, EXTRACTOR)).decode()
+        packed = base64.b64encode(inside(*PRINTERS, *EXTRACTOR)).decode()
         code = f"python import base64;exec(base64.b64decode('{packed}').decode())"
         installed = self.session.ask(f"-interpreter-exec console {quote(code)}", self._left)
         if installed.cls == "error":

@@ -48,6 +48,7 @@ class Reader:
         return {
             "version": gdb.VERSION,
             "threads": [self.thread(t) for t in threads if wanted is None or lwp(t) in wanted],
+            "objects": self.objects(threads),
             "instructions": self.instructions(),
             "late": self.late,
             "slow": self.slow,
@@ -86,6 +87,8 @@ class Reader:
                 found["locals"] = variables
             if level == 0 and self.request["fault"] is not None:
                 found["members"] = self.members(frame)
+            if self.request["paths"] and frame.pc() == self.request["paths_at"]:
+                found["paths"] = self.paths(frame)
         return found
 
     def add_place(self, found, frame):
@@ -207,6 +210,38 @@ class Reader:
             "repeat_threshold": 10,
             "deref_refs": True,
         }
+
+    # -- what an assertion compared, and objects that were thrown
+
+    def paths(self, frame):
+        """Values of variables and members that an expression names."""
+        found = []
+        for text, steps in self.request["paths"]:
+            beat(BEGUN)
+            try:
+                value = follow(frame, steps)
+            except (KeyboardInterrupt, *FAILURES):
+                continue
+            if value is not None:
+                found.append(self.variable(text, lambda v=value: v))
+        return found
+
+    def objects(self, threads):
+        """Members of objects that were thrown, by their types' names."""
+        found = []
+        for address, name in self.request["objects"]:
+            beat(BEGUN)
+            try:
+                for thread in threads:
+                    if lwp(thread) == self.request["crashed"]:
+                        thread.switch()
+                kind = kind_of(name, gdb.newest_frame(), self.request["pointees"])
+                whole, parts = object_at(address, kind)
+            except (KeyboardInterrupt, *FAILURES):
+                continue
+            fields = [self.variable(part, lambda v=value: v) for part, value in parts]
+            found.append({"address": address, "whole": whole, "fields": fields})
+        return found
 
     # -- the member behind a bad pointer
 
