@@ -13,6 +13,7 @@ dwz                    dwz                     shared debug information
 aarch64-linux-gnu-g++  g++-aarch64-linux-gnu   crash programs for aarch64
 qemu-aarch64-static    qemu-user-static        running them, and 32-bit ARM programs
 gdb-multiarch          gdb-multiarch           the reference for aarch64
+supervisord            supervisor              the process tree as in the container
 '
 
 missing=''
@@ -25,8 +26,9 @@ done)
 missing=$(echo "$report" | cut -d' ' -f1 | sort -u | tr '\n' ' ')
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "make test: installing with apt-get: $missing"
+    # RUNLEVEL=1: nothing that is installed may start a service (invoke-rc.d(8))
     apt-get update -qq &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null &&
+        RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null &&
         exit 0
     echo "make test: apt-get failed; going on without:"
 else

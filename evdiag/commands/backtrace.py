@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +20,7 @@ from evdiag.errors import EvdiagError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from evdiag.adapters.gdb.debugger import Debugger
+    from evdiag.adapters.symbols import Progress
     from evdiag.engine import Analysis, Engine
     from evdiag.model.report import Report
 
@@ -51,6 +52,22 @@ def analyse(engine: "Engine", cores: list[Path]) -> Iterator[Analysed]:
             yield Analysed(core, report, check_executable(engine, report), analysis)
 
 
+def analyse_incident(
+    engine: "Engine", targets: list[Path], logs: list[Path], say: Callable[[str], None]
+) -> Iterator[Analysed]:
+    """Yield the outcomes for folders and logs: who died first before who was taken down."""
+    from evdiag.engine import check_executable
+    from evdiag.incident import Incident
+
+    incident = Incident(engine, targets, logs)
+    if incident.headline:
+        say(incident.headline)
+    for outcome in incident.outcomes():
+        report = outcome.report
+        wrong = check_executable(engine, report) if report is not None else None
+        yield Analysed(outcome.path, report, outcome.error or wrong, outcome.analysis)
+
+
 class Values(msgspec.Struct, frozen=True):
     """Which values are wanted, and of whom."""
 
@@ -58,6 +75,14 @@ class Values(msgspec.Struct, frozen=True):
     debugger: "Debugger"
     insisted: bool
     """Whether the user asked for them: then their absence is an error."""
+
+
+def debugger(command: str | None, timeout: float, progress: "Progress") -> "Debugger":
+    """The gdb to ask; who wants no values does not pay for its import."""
+    from evdiag.adapters.gdb.debugger import Debugger
+    from evdiag.adapters.host import cache_directory
+
+    return Debugger(command, cache_directory(), timeout, progress)
 
 
 def enrich(analysed: Analysed, wanted: Values) -> Analysed:
@@ -72,9 +97,16 @@ def enrich(analysed: Analysed, wanted: Values) -> Analysed:
     return Analysed(analysed.path, report, error, analysis)
 
 
+def explanation(core: Path, analysis: "Analysis") -> str:
+    """How the signature of a core came about, as text for people."""
+    from evdiag.report.signature_steps import render
+
+    return render(str(core), analysis.signed)
+
+
 def is_crash(report: "Report") -> bool:
-    """Whether the core is of a crash, and not a snapshot of a running process."""
-    return report.verdict.cls != "snapshot"
+    """Whether the report is about a crash: not a snapshot, not an end that was asked for."""
+    return report.verdict.cls not in ("snapshot", "no-crash")
 
 
 def which_values(text: str, *, none: bool) -> str:
@@ -89,7 +121,18 @@ def which_values(text: str, *, none: bool) -> str:
 
 
 def command(
-    cores: Annotated[list[Path], typer.Argument(metavar="CORE...", help="Core files.")],
+    cores: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="CORE...",
+            help="Core files, or folders with cores and logs.",
+            show_default=False,
+        ),
+    ] = None,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE|DIR", help="Logs of the time of the crash; repeatable."),
+    ] = None,
     exe: ExeOption = None,
     sysroot: SysrootOption = None,
     source_map: SourceMapOption = None,
@@ -123,40 +166,65 @@ def command(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 20 if a crash was found.")
     ] = False,
+    explain_signature: Annotated[
+        bool,
+        typer.Option(
+            "--explain-signature",
+            help="Print how the signature came about, frame by frame, in place of the report.",
+        ),
+    ] = False,
 ) -> None:
     """Why a process died: verdict, stacks of all threads, source lines, values of variables.
 
+    Logs tell which of several processes died first, and why one died that left no core.
+
     Values come from gdb; everything else needs no debugger.
     """
-    from evdiag.adapters.gdb.debugger import Debugger
-    from evdiag.adapters.host import cache_directory
-    from evdiag.console import Output, Progress, fail
+    from evdiag.console import Output, Progress, fail, say
     from evdiag.engine import Engine
 
+    targets = cores or []
+    if not targets and not log:
+        raise UsageError(
+            "which crash? Neither a core nor a log was named",
+            advice="Name a core, a folder with cores and logs, or a log by --log.",
+        )
+    if explain_signature and (report_format not in (None, "terminal") or output is not None):
+        raise UsageError(
+            "--explain-signature prints text to the terminal only",
+            advice="The JSON report has the same in signature.inputs and signature.proto.",
+        )
     out = Output.choose(report_format, output)
-    which = which_values(values, none=no_values)
+    which = "none" if explain_signature else which_values(values, none=no_values)
     options = file_options(exe, sysroot, source_map)
     progress = Progress()
-    wanted = Values(
-        which,
-        Debugger(gdb, cache_directory(), gdb_timeout, progress),
-        insisted=values in ("crash", "all") or gdb is not None,
-    )
-    code, reports = ExitCode.DONE, []
-    for outcome in analyse(Engine(options, progress), cores):
+    wanted = None
+    if which != "none":
+        insisted = values in ("crash", "all") or gdb is not None
+        wanted = Values(which, debugger(gdb, gdb_timeout, progress), insisted)
+    engine = Engine(options, progress)
+    if log or any(path.is_dir() for path in targets):
+        outcomes = analyse_incident(engine, targets, log or [], say)
+    else:
+        outcomes = analyse(engine, targets)
+    code, found = ExitCode.DONE, False
+    for outcome in outcomes:
         progress.done()
-        if which != "none" and outcome.report is not None:
+        if wanted is not None and outcome.report is not None:
             out.begin(outcome.report)
             outcome = enrich(outcome, wanted)
             progress.done()
         if outcome.report is not None:
-            reports.append(outcome.report)
-            out.add(outcome.report)
+            found = found or is_crash(outcome.report)
+            if not explain_signature:
+                out.add(outcome.report)
+            elif outcome.analysis is not None:  # who left no core has no signature
+                sys.stdout.write(explanation(outcome.path, outcome.analysis))
         if outcome.error is not None:
             fail(outcome.error)
             code = outcome.error.exit_code
     out.finish()
-    if code is ExitCode.DONE and exit_code and any(is_crash(r) for r in reports):
+    if code is ExitCode.DONE and exit_code and found:
         code = ExitCode.CRASH_FOUND
     sys.stdout.flush()
     raise typer.Exit(int(code))

@@ -133,3 +133,26 @@ def test_a_closed_pipe_is_no_error(core: Path) -> None:
 
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def test_the_signature_explained(evdiag: Evdiag, core: Path, demo: Path) -> None:
+    root = demo / "root"
+    outcome = evdiag("backtrace", core, "--sysroot", root, "--explain-signature", "--exit-code")
+
+    assert outcome.code == 20
+    assert outcome.out.startswith(f"Signature of {core}\n")
+    assert "  sig:v1: EvseManager | null-write | charging::Session::book_energy | " in outcome.out
+    assert "  #0 in the signature: charging::Session::book_energy\n" in outcome.out
+    assert outcome.err == ""
+
+    report = evdiag("backtrace", core, "--sysroot", root, "--format", "json", "--no-values")
+    signature = json.loads(report.out)["signature"]
+    assert f"  {signature['text']}\n" in outcome.out
+    assert f"  hash {signature['hash']}," in outcome.out
+
+
+@pytest.mark.parametrize("more", [("--format", "json"), ("-o", "a.md")])
+def test_the_explanation_is_no_report(evdiag: Evdiag, core: Path, more: tuple[str, ...]) -> None:
+    outcome = evdiag("backtrace", core, "--explain-signature", *more)
+    assert outcome.code == 2
+    assert "signature.inputs" in outcome.err

@@ -34,7 +34,7 @@ FILES: list[tuple[str, Make, str]] = [
     ("text", lambda path, core: path.write_text("Segmentation fault\n"), "it is text"),
     ("random", _random, "it is no ELF file"),
     ("packed", lambda path, core: path.write_bytes(gzip.compress(core)), "with gzip"),
-    ("folder", lambda path, core: path.mkdir(), "is a directory"),
+    ("folder", lambda path, core: path.mkdir(), "holds neither a core nor a log"),
     ("fifo", lambda path, core: os.mkfifo(path), "is not a regular file"),
     ("missing", lambda path, core: None, "does not exist"),
     ("riscv", _machine, "a core of riscv"),
