@@ -5,6 +5,7 @@ import platform
 import shutil
 import socket
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -61,6 +62,13 @@ def need(where: pytest.FixtureRequest | pytest.Config, tier: Tier, reason: str) 
     if config.getoption(f"--require-{tier}"):
         pytest.fail(f"--require-{tier} is given, but {reason}", pytrace=False)
     pytest.skip(f"{tier}: {reason}")
+
+
+def pytest_configure() -> None:
+    """Take the environment's programs off the path: a gdb from a wheel is not the system's."""
+    own = Path(sys.executable).parent
+    rest = [folder for folder in os.get_exec_path() if Path(folder) != own]
+    os.environ["PATH"] = os.pathsep.join(rest)
 
 
 # -- header

@@ -81,6 +81,76 @@ REAL_FRAME int limit_of_phase(const std::vector<int>& limits, std::size_t phase)
     return limits.at(phase);
 }
 
+// Tells of the failure and passes it on: what is thrown is older than the throw.
+REAL_FRAME void supervise_charging(int connector) {
+    try {
+        enforce_limit(connector, 16.0);
+    } catch (const std::exception& error) {
+        keep(error);
+        throw;
+    }
+}
+
+REAL_FRAME void read_meter(int connector) {
+    throw std::runtime_error("meter of connector " + std::to_string(connector) +
+                             " does not answer");
+}
+
+REAL_FRAME void start_session(int connector) {
+    try {
+        read_meter(connector);
+    } catch (...) {
+        std::throw_with_nested(std::runtime_error("session on connector " +
+                                                  std::to_string(connector) + " cannot start"));
+    }
+}
+
+REAL_FRAME void end_session() {
+    std::terminate();
+}
+
+REAL_FRAME void pass_on() {
+    throw;
+}
+
+// Opens the contactor whatever happens, and fails: a destructor must not throw.
+class ContactorGuard {
+public:
+    explicit ContactorGuard(int connector) : connector_(connector) {
+    }
+    REAL_FRAME ~ContactorGuard() {
+        read_meter(connector_);
+        keep_frame();
+    }
+
+private:
+    int connector_;
+};
+
+IN_ONE_PIECE REAL_FRAME void charge_guarded(int connector) {
+    const ContactorGuard guard(connector);
+    enforce_limit(connector, 43.0);
+    keep(guard);
+}
+
+// Has no text to tell, so that the end of the program fails too.
+class WithoutText : public std::exception {
+public:
+    REAL_FRAME const char* what() const noexcept override {
+        throw_text();
+        return "";
+    }
+
+private:
+    REAL_FRAME static void throw_text() {
+        throw std::string("no text for this failure");
+    }
+};
+
+REAL_FRAME void fail_without_text() {
+    throw WithoutText();
+}
+
 // Ends while the thread still runs: ~thread() has no other way than std::terminate.
 REAL_FRAME void restart_meter_thread() {
     std::atomic<pid_t> tid{0};
@@ -138,6 +208,40 @@ void throw_after_caught() {
     keep(kept);
 }
 
+void throw_rethrown() {
+    supervise_charging(opaque(2));
+    keep_frame();
+}
+
+void throw_nested() {
+    start_session(opaque(1));
+    keep_frame();
+}
+
+// The first exception is on its way to this handler when the destructor throws the second one.
+void throw_in_destructor() {
+    try {
+        charge_guarded(opaque(2));
+    } catch (const std::exception& error) {
+        keep(error);
+    }
+}
+
+void terminate_explicit() {
+    end_session();
+    keep_frame();
+}
+
+void rethrow_nothing() {
+    pass_on();
+    keep_frame();
+}
+
+void terminate_recursive() {
+    fail_without_text();
+    keep_frame();
+}
+
 void joinable_thread() {
     restart_meter_thread();
     keep_frame();
@@ -163,6 +267,12 @@ const std::vector<Mode> exception_modes{
     {"throw-after-caught", Where::worker_thread, charging::throw_after_caught},
     {"map-at", Where::worker_thread, charging::map_at},
     {"vector-at", Where::worker_thread, charging::vector_at},
+    {"throw-rethrown", Where::worker_thread, charging::throw_rethrown},
+    {"throw-nested", Where::worker_thread, charging::throw_nested},
+    {"throw-in-destructor", Where::worker_thread, charging::throw_in_destructor},
+    {"terminate-explicit", Where::worker_thread, charging::terminate_explicit},
+    {"rethrow-nothing", Where::worker_thread, charging::rethrow_nothing},
+    {"terminate-recursive", Where::worker_thread, charging::terminate_recursive},
     {"joinable-thread", Where::worker_thread, charging::joinable_thread},
     {"pure-virtual", Where::worker_thread, charging::pure_virtual},
 };

@@ -49,6 +49,15 @@ void call_heap() {
     keep_frame();
 }
 
+// Nor is the stack.
+void call_stack() {
+    std::uint8_t firmware[64];
+    std::memset(firmware, 0xc3, sizeof firmware);
+    keep(firmware);
+    invoke_callback(callback_at(reinterpret_cast<std::uintptr_t>(firmware)));
+    keep_frame();
+}
+
 // Overwrites what a buffer overflow in this frame would: the saved frame pointer and the
 // return address above it. Nothing notices before the function returns.
 NO_CANARY REAL_FRAME void decode_frame(std::uintptr_t return_address) {
@@ -87,6 +96,7 @@ const std::vector<Mode> jump_modes{
     {"call-unmapped-high", Where::main_thread, charging::call_high},
     {"call-kernel-address", Where::worker_thread, charging::call_kernel},
     {"call-heap", Where::worker_thread, charging::call_heap},
+    {"call-stack", Where::worker_thread, charging::call_stack},
     {"return-unmapped", Where::worker_thread, charging::return_unmapped},
 #if defined(__x86_64__)
     {"call-noncanonical", Where::worker_thread, charging::call_noncanonical},

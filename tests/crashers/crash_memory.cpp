@@ -4,15 +4,51 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "charging.hpp"
 #include "keep.hpp"
 #include "modes.hpp"
 
 namespace charging {
+
+// The user's functions may be called like libc's: what they are is said by where they are.
+REAL_FRAME void raise(Contactor* contactor) {
+    contactor->closed = 1;
+}
+
+REAL_FRAME void log(Contactor* contactor) {
+    raise(contactor);
+    keep_frame();
+}
+
+REAL_FRAME void abort_session(Contactor* contactor) {
+    log(contactor);
+    keep_frame();
+}
+
+struct Assertion {
+    Contactor* contactor;
+
+    REAL_FRAME void check() const {
+        abort_session(contactor);
+        keep_frame();
+    }
+};
+
+// Large, so that no other object's memory is mistaken for it.
+class DcFastConnector : public Connector {
+public:
+    int current_limit() const override {
+        return 500;
+    }
+
+    char firmware[488] = {};
+};
 
 namespace {
 
@@ -46,6 +82,16 @@ REAL_FRAME int ask_connector(const Connector* connector) {
     const int limit = connector->current_limit();
     keep(limit);
     return limit;
+}
+
+struct Schedule {
+    double limits_kw[1024];
+};
+
+REAL_FRAME double limit_of_hour(const Schedule* schedule, std::size_t hour) {
+    const double limit_kw = schedule->limits_kw[hour];
+    keep(limit_kw);
+    return limit_kw;
 }
 
 // The template, the lambda and the inlined member function on top of the demo crash.
@@ -92,6 +138,25 @@ void null_virtual_call() {
     keep(ask_connector(pointer_to<Connector>(0)));
 }
 
+// Far from the null pointer itself, but still in the first pages.
+void near_null() {
+    keep(limit_of_hour(pointer_to<Schedule>(0), opaque<std::size_t>(1000)));
+}
+
+// A virtual call on an object that was deleted: instead of its table, the object's first word is
+// what the thread's cache of freed memory has written there.
+void use_after_free() {
+    auto* connector = opaque(new DcFastConnector);
+    delete connector;
+    keep(ask_connector(opaque(connector)));
+}
+
+void user_names() {
+    const Assertion assertion{pointer_to<Contactor>(0)};
+    assertion.check();
+    keep_frame();
+}
+
 void wild_read() {
     keep(read_limit(pointer_to<int>(wild)));
 }
@@ -108,6 +173,23 @@ constexpr std::uintptr_t noncanonical = 0x4141414141414141;
 
 void noncanonical_read() {
     keep(read_limit(pointer_to<int>(noncanonical)));
+}
+
+struct Slot {
+    PowerMeter* meter;
+    Contactor* contactor;
+};
+
+// What allocators for finding bugs leave in memory that is given back.
+REAL_FRAME void release_slot(Slot* slot) {
+    std::memset(slot, 0xab, sizeof *slot);
+    keep_frame();
+}
+
+void poison_pointer() {
+    Slot slot{pointer_to<PowerMeter>(0), pointer_to<Contactor>(0)};
+    release_slot(opaque(&slot));
+    keep(read_energy(slot.meter));
 }
 
 void noncanonical_write() {
@@ -157,11 +239,15 @@ const std::vector<Mode> memory_modes{
     {"null-write", Where::worker_thread, charging::null_write},
     {"null-member-write", Where::worker_thread, charging::null_member_write},
     {"null-virtual-call", Where::worker_thread, charging::null_virtual_call},
+    {"near-null", Where::worker_thread, charging::near_null},
+    {"user-names", Where::worker_thread, charging::user_names},
+    {"use-after-free", Where::worker_thread, charging::use_after_free},
     {"wild-read", Where::worker_thread, charging::wild_read},
     {"wild-write", Where::main_thread, charging::wild_write},
 #if defined(__x86_64__)
     {"noncanonical-read", Where::main_thread, charging::noncanonical_read},
     {"noncanonical-write", Where::worker_thread, charging::noncanonical_write},
+    {"poison-pointer", Where::worker_thread, charging::poison_pointer},
 #endif
     {"write-readonly", Where::worker_thread, charging::write_readonly},
     {"renamed", Where::main_thread, charging::renamed},

@@ -1,12 +1,8 @@
-// Signals that somebody sends, crashes inside signal handlers, and a deadlock.
+// Signals that somebody sends, and crashes inside signal handlers.
 #include <signal.h>
 #include <unistd.h>
 
-#include <condition_variable>
-#include <cstdio>
 #include <cstdlib>
-#include <mutex>
-#include <thread>
 #include <vector>
 
 #include "charging.hpp"
@@ -17,15 +13,6 @@
 namespace charging {
 
 namespace {
-
-// Who watches this process sends the signal when it has read the line.
-REAL_FRAME void wait_for_signal() {
-    std::puts("waiting for a signal");
-    std::fflush(stdout);
-    for (;;) {
-        pause();
-    }
-}
 
 REAL_FRAME void request_restart() {
     kill(getpid(), SIGSEGV);
@@ -105,51 +92,8 @@ void handler_aborts() {
     keep_frame();
 }
 
-// Two locks, taken in different order by two threads.
-class TransferOrder {
-public:
-    REAL_FRAME void lock_session_then_meter() {
-        const std::lock_guard<std::mutex> session(session_);
-        meet();
-        const std::lock_guard<std::mutex> meter(meter_);
-        keep_frame();
-    }
-
-    REAL_FRAME void lock_meter_then_session() {
-        const std::lock_guard<std::mutex> meter(meter_);
-        meet();
-        const std::lock_guard<std::mutex> session(session_);
-        keep_frame();
-    }
-
-private:
-    // Returns when both threads hold their first lock.
-    void meet() {
-        std::unique_lock<std::mutex> lock(meeting_);
-        ++present_;
-        both_present_.notify_all();
-        both_present_.wait(lock, [this] { return present_ == 2; });
-    }
-
-    std::mutex session_;
-    std::mutex meter_;
-    std::mutex meeting_;
-    std::condition_variable both_present_;
-    int present_ = 0;
-};
-
-void deadlock() {
-    static TransferOrder order;
-    static waits::Roster roster;
-    roster.start([] { order.lock_session_then_meter(); });
-    roster.start([] { order.lock_meter_then_session(); });
-    roster.await_asleep();
-    wait_for_signal();
-    keep_frame();
-}
-
 void wait_only() {
-    wait_for_signal();
+    waits::wait_for_signal();
     keep_frame();
 }
 
@@ -176,7 +120,6 @@ const std::vector<Mode> signal_modes{
     {"crash-in-handler", Where::worker_thread, charging::crash_in_handler},
     {"handler-reraise", Where::worker_thread, charging::handler_raises_again},
     {"handler-abort", Where::worker_thread, charging::handler_aborts},
-    {"deadlock", Where::main_thread, charging::deadlock},
     {"sent-quit", Where::main_thread, charging::wait_only},
     {"sent-segv", Where::main_thread, charging::wait_only},
     {"sent-abort", Where::main_thread, charging::wait_only},

@@ -23,6 +23,14 @@
 #define NO_CANARY __attribute__((optimize("no-stack-protector")))
 #endif
 
+// A function whose rarely used code stays with the rest. Put elsewhere, code that the compiler
+// has added by itself has no line.
+#if defined(__clang__)
+#define IN_ONE_PIECE
+#else
+#define IN_ONE_PIECE __attribute__((optimize("no-reorder-blocks-and-partition")))
+#endif
+
 // Gives back `value`, but the compiler no longer knows it: a null pointer stays a pointer to
 // load from instead of becoming undefined behaviour that is optimised away.
 template <typename T>

@@ -7,8 +7,9 @@ namespace crash {
 
 std::vector<Mode> all_modes() {
     std::vector<Mode> modes;
-    for (const auto* table : {&memory_modes, &jump_modes, &stack_modes, &abort_modes,
-                              &exception_modes, &instruction_modes, &signal_modes}) {
+    for (const auto* table : {&memory_modes, &jump_modes, &stack_modes, &abort_modes, &assert_modes,
+                              &heap_modes, &exception_modes, &thrown_modes, &instruction_modes,
+                              &signal_modes, &deadlock_modes}) {
         modes.insert(modes.end(), table->begin(), table->end());
     }
     return modes;

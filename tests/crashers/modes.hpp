@@ -18,9 +18,13 @@ extern const std::vector<Mode> memory_modes;
 extern const std::vector<Mode> jump_modes;
 extern const std::vector<Mode> stack_modes;
 extern const std::vector<Mode> abort_modes;
+extern const std::vector<Mode> assert_modes;
+extern const std::vector<Mode> heap_modes;
 extern const std::vector<Mode> exception_modes;
+extern const std::vector<Mode> thrown_modes;
 extern const std::vector<Mode> instruction_modes;
 extern const std::vector<Mode> signal_modes;
+extern const std::vector<Mode> deadlock_modes;
 
 // All modes in the order of the tables above.
 std::vector<Mode> all_modes();

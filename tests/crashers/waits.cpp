@@ -81,6 +81,14 @@ void await_asleep(const std::vector<pid_t>& tids) {
     }
 }
 
+REAL_FRAME void wait_for_signal() {
+    std::puts("waiting for a signal");
+    std::fflush(stdout);
+    for (;;) {
+        pause();
+    }
+}
+
 void Roster::start(std::function<void()> body) {
     ++started_;
     std::thread([this, body = std::move(body)] {

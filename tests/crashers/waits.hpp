@@ -15,6 +15,9 @@ pid_t own_tid();
 // Returns when every one of the threads sleeps for good (see the source for how that is known).
 void await_asleep(const std::vector<pid_t>& tids);
 
+// Says that the process is ready and waits. Who watches it sends a signal when it has read that.
+[[noreturn]] void wait_for_signal();
+
 // Starts threads and remembers their ids.
 class Roster {
 public:

@@ -14,7 +14,7 @@ from .crashers import CrashedProcess, Program, crash_once
 COMPILER = "g++"
 FLAGS = ("-std=c++17", "-g3", "-ggdb", "-O0", "-Wall", "-Wextra", "-U_FORTIFY_SOURCE")
 MODE = Mode(
-    "corrupt-values", "null-write", "null-write", "main", "die", SIGSEGV,
+    "corrupt-values", "null-write", "main", "die", SIGSEGV,
     "writes to a null pointer, among damaged locals",
 )  # fmt: skip
 

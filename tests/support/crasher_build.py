@@ -31,7 +31,8 @@ COMMON_FLAGS = (
 LIBRARY_UNITS = ("chargebridge",)
 MODULE_UNITS = (
     "module", "chain", "waits", "modes", "crash_memory", "crash_jump", "crash_stack",
-    "crash_abort", "crash_exception", "crash_instruction", "crash_signal",
+    "crash_abort", "crash_assert", "crash_heap", "crash_exception", "crash_thrown",
+    "crash_instruction", "crash_signal", "crash_deadlock",
 )  # fmt: skip
 MODULE_TYPES = ("EvseManager", "EnergyNode", "EvseV2G", "OCPP201")
 PYTHON_MODULE = "PyEvSim"

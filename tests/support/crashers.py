@@ -121,17 +121,25 @@ def module_argv(module_id: str, prefix: Path) -> list[str]:
 
 
 def make_core(
-    mode: Mode, opt: Opt = "O0", out_dir: Path | None = None, *, tree: Build | None = None
+    mode: Mode,
+    opt: Opt = "O0",
+    out_dir: Path | None = None,
+    *,
+    tree: Build | None = None,
+    compiler: str = "g++",
 ) -> CrashedProcess:
     """Crash the module `evse_manager:EvseManager` in one mode and return what is left of it.
 
+    The module is that of `tree`, else that of the build with `compiler`.
+
     Cores are kept below `out_dir` (default: with the build, so across test runs too), one
-    directory per mode and optimisation level; a second call returns the first one's core.
+    directory per build, mode and optimisation level; a second call returns the first one's core.
     Raises CannotBuild, CannotMakeCores, or CrasherFailed when the mode ends in another way
     than its table row says.
     """
-    made = tree or build()
-    directory = (out_dir or made.root / "cores") / opt / mode.name
+    made = tree or build(compiler=compiler)
+    base = out_dir / made.root.name if out_dir else made.root / "cores"
+    directory = base / opt / mode.name
     environment = {"CRASH_MODE": mode.name}
     if mode.snapshot:
         # gcore writes what malloc has only reserved too: 64 MB for every thread's arena.

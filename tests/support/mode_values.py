@@ -97,7 +97,7 @@ def chain_of(mode: Mode) -> tuple[Expected, ...]:
     )
 
 
-RECURSION = frozenset({"recursion-main", "recursion-thread", "recursion-mutual"})
+RECURSION = frozenset({"recursion-main", "recursion-thread", "recursion-small", "recursion-mutual"})
 """The chain lies behind thousands of frames, and values are read of the innermost 64 only."""
 
 DESTROYED = frozenset({"return-unmapped", "return-noncanonical", "stack-smash"})
@@ -156,16 +156,36 @@ def _enforce(connector: str, limit_kw: str) -> tuple[Expected, ...]:
     )
 
 
+def _overflow(function: str) -> tuple[Expected, ...]:
+    """A block was filled to its end and beyond with the letter y."""
+    return (at_o0_in(function, "log", "'y' <repeats "),)
+
+
+def _transfer() -> tuple[Expected, ...]:
+    """Two threads have taken a lock each."""
+    return (
+        always_in("transfer", "order", "present_ = 2}"),
+        always_in("transfer", "roster", "started_ = 2}"),
+    )
+
+
 OWN: dict[str, tuple[Expected, ...]] = {
     # crash_memory.cpp
     "null-read": (always("read_energy", "meter", NULL),),
     "null-write": _CONTACTOR,
     "null-member-write": _BOOKING,
     "null-virtual-call": (always("ask_connector", "connector", NULL),),
+    "near-null": (
+        always("limit_of_hour", "schedule", NULL),
+        always("limit_of_hour", "hour", "1000"),
+    ),
+    "user-names": (always("raise", "contactor", NULL), at_o0("log", "contactor", NULL)),
+    "use-after-free": (always_in("ask_connector", "connector", "0x"),),
     "wild-read": (always("read_limit", "limit", "0x414141414000"),),
     "wild-write": _limit("0x414141414000"),
     "noncanonical-read": (always("read_limit", "limit", "0x4141414141414141"),),
     "noncanonical-write": _limit("0x4141414141414141"),
+    "poison-pointer": (always("read_energy", "meter", "0xabababababababab"),),
     "write-readonly": (
         # &current_limits[1]: an int is 4 bytes behind the array's start
         always_in("write_limit", "limit", "charging::(anonymous namespace)::current_limits+4>"),
@@ -184,6 +204,7 @@ OWN: dict[str, tuple[Expected, ...]] = {
     "call-unmapped-high": _callback("0x6b6b6b6b6000"),
     "call-kernel-address": _callback("0xffff800012345000"),
     "call-heap": (at_o0_in("invoke_callback", "callback", "0x"),),
+    "call-stack": (at_o0_in("invoke_callback", "callback", "0x"),),
     "return-unmapped": (),  # DESTROYED, and no frame of ours is left
     # The call itself faults, with its target still in the register.
     "call-noncanonical": (always("invoke_callback", "callback", "0x4141414141414141"),),
@@ -192,6 +213,7 @@ OWN: dict[str, tuple[Expected, ...]] = {
     # crash_stack.cpp
     "recursion-main": _recursion("parse_element"),
     "recursion-thread": _recursion("parse_element"),
+    "recursion-small": _recursion("parse_element"),
     "recursion-mutual": _recursion("parse_item", "parse_list", "parse_group"),
     "stack-smash": (
         # DESTROYED from the caller on; the loop has written the tag over and over
@@ -199,6 +221,7 @@ OWN: dict[str, tuple[Expected, ...]] = {
         at_o0("copy_id_tag", "length", "64"),
         at_o0_in("copy_id_tag", "tag", '"DEADBEEF"'),
     ),
+    "stack-smash-canary": (always_in("copy_serial_number", "number", "'N' <repeats 24 times>"),),
     # crash_abort.cpp
     "abort": (),
     "assert": (
@@ -224,6 +247,33 @@ OWN: dict[str, tuple[Expected, ...]] = {
         at_o0_in("heap_overflow", "log", "'x' <repeats ", "..."),
         at_o0_in("heap_overflow", "next", "'m' <repeats ", "..."),
     ),
+    # crash_assert.cpp
+    "assert-template": (at_o0("check", "limit", "8000"),),
+    "assert-first": (always_in("check_reading", "reading", "connector = 0, energy_wh = 10,"),),
+    "assert-second": (always_in("check_reading", "reading", "connector = 1, energy_wh = -10,"),),
+    "glibcxx-assert": (at_o0("limit_of", "number", "3"),),
+    "fortify-snprintf": (
+        at_o0_in("print_station_name", "text", '"evse_manager"'),
+        at_o0("print_station_name", "size", "64"),
+    ),
+    "libc-assert": (always_in("libc_assert", "meter", "__owner = 4711"),),
+    "libc-fatal": (),
+    # crash_heap.cpp: what was written over the end of a block is in the block too
+    "heap-next-size": _overflow("overflow_next_size"),
+    "heap-next-size-small": _overflow("overflow_next_size_small"),
+    "heap-free-size": (at_o0_in("overwritten_free_size", "log", "'m' <repeats "),),
+    "heap-free-size-behind": (at_o0_in("overwritten_free_size_behind", "next", "'m' <repeats "),),
+    "heap-top-size": _overflow("overflow_top_size"),
+    "heap-top-assert": (at_o0_in("overflow_top_size_small", "log", "'m' <repeats "),),
+    "heap-unsorted-size": _overflow("overflow_freed_size"),
+    "heap-tcache-unaligned": (at_o0("take_buffer", "size", "776"),),
+    "heap-consolidate": (at_o0("take_buffer", "size", "4000"),),
+    "double-free-small": (at_o0_in("release_buffer", "buffer", "0x"),),
+    "double-free-last": (at_o0_in("release_buffer", "buffer", "0x"),),
+    "double-free-out": (at_o0_in("underflow_size", "buffer", "'m' <repeats "),),
+    "bad-free-mapped": (at_o0_in("release_buffer", "buffer", "0x"),),
+    "bad-realloc": (at_o0("grow_buffer", "size", "8000"),),
+    "heap-realloc-size": _overflow("overflow_realloc"),
     # crash_exception.cpp
     "throw-main": _enforce("2", "22"),
     "throw-thread": _enforce("2", "22"),
@@ -233,11 +283,32 @@ OWN: dict[str, tuple[Expected, ...]] = {
     "throw-after-caught": _enforce("3", "50"),
     "map-at": (),  # nothing but containers: see PRINTED
     "vector-at": (at_o0("limit_of_phase", "phase", "9"),),
+    "throw-rethrown": (at_o0("supervise_charging", "connector", "2"),),
+    "throw-nested": (at_o0("start_session", "connector", "1"),),
+    "throw-in-destructor": (
+        at_o0("read_meter", "connector", "2"),
+        at_o0("charge_guarded", "connector", "2"),
+    ),
+    "terminate-explicit": (),
+    "rethrow-nothing": (),
+    "terminate-recursive": (),
     "joinable-thread": (),  # values that no literal says: a thread's number and its address
     "pure-virtual": (
         # in the base's constructor the object is still one of the base's
         always_in("pure_virtual", "station", "<vtable for charging::ChargePoint+16>"),
     ),
+    # crash_thrown.cpp
+    "throw-user-member": (at_o0("reject_frame", "code", "17"),),
+    "throw-user-string": (at_o0_in("open_device", "path", '"/dev/charger-modem"'),),
+    "throw-user-short": (),
+    "throw-user-plain": (at_o0("refuse_token", "code", "403"),),
+    "throw-system-error": (at_o0("connect_modem", "error", "111"),),
+    "throw-bad-optional": (),
+    "throw-bad-alloc": (at_o0("reserve_log", "size", "1152921504606846976"),),  # 1 << 60
+    "throw-pointer": (at_o0_in("complain", "text", '"the station is closed"'),),
+    "throw-enum": (at_o0("stop_now", "reason", "charging::StopReason::emergency"),),
+    "throw-boost": (at_o0_in("connect_csms", "host", '"csms.example.com"'),),
+    "throw-json": (at_o0_in("read_config", "key", '"connector"'),),
     # crash_instruction.cpp: idiv, divsd read the arguments where they were passed
     "int-div-zero": (
         always("average_power", "total_w", "8000"),
@@ -266,15 +337,20 @@ OWN: dict[str, tuple[Expected, ...]] = {
         always_in("handler_aborts", "own", "ss_flags = 0, ss_size = 65536}"),
         at_o0("handler_aborts", "size", "65536"),
     ),
-    # both threads have met, and each was started once
-    "deadlock": (
-        always_in("deadlock", "order", "present_ = 2}"),
-        always_in("deadlock", "roster", "started_ = 2}"),
-    ),
     "sent-quit": (),
     "sent-segv": (),
     "sent-abort": (),
     "snapshot": (),
+    # crash_deadlock.cpp: all threads have met, and each was started once
+    "deadlock": _transfer(),
+    "deadlock-timed": _transfer(),
+    "deadlock-recursive": _transfer(),
+    "deadlock-shared": _transfer(),
+    "deadlock-three": (
+        always_in("deadlock_three", "path", "present_ = 3}"),
+        always_in("deadlock_three", "roster", "started_ = 3}"),
+    ),
+    "deadlock-join": (always_in("deadlock_join", "roster", "started_ = 1}"),),
 }
 """By mode, what its own functions hold. An empty row: they have no variable with a literal."""
 
