@@ -55,10 +55,13 @@ def test_an_atomic_number_is_shown_with_its_value(values: Values) -> None:
 def test_what_cannot_be_read_is_a_problem_and_no_value(gdb: str, opt: Opt, values: Values) -> None:
     report = values(mode_named("recursion-main"), opt, gdb)
 
-    # below the main thread's stack there is nothing
+    # Below the main thread's stack there is nothing. Where it ends is chance: if a call found no
+    # room for its return address, the variables of the new frame are not asked for.
     variables = [v for f in report.threads[0].frames for v in (*f.args, *f.locals)]
-    problems = [v.problem for v in variables if v.problem]
-    assert any(text.startswith("Cannot access memory at address 0x") for text in problems)
+    below = [v for v in variables if (v.problem or "").startswith("Cannot access memory at ")]
+    assert report.signal is not None
+    assert below or (report.signal.instruction or "").startswith("call")
+    assert [v.value for v in below if v.value] == []
     assert [v for v in variables if v.value and v.value.startswith("<error")] == []
 
 
