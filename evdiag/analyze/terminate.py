@@ -73,8 +73,7 @@ def ended_itself(facts: CoreFacts, frames: Sequence[Frame]) -> bool:
 def ending(frames: Sequence[Frame]) -> Ending | None:
     """How std::terminate came to be called; None if it is not on the stack of this signal."""
     stack = _until_signal(frames)
-    hinted = (i for i, f in enumerate(stack) if _HINT.search(f.function or ""))
-    first = next((i for i in hinted if function_of(stack[i]) in TERMINATE), None)
+    first = next((i for i, f in enumerate(stack) if f.function and _ends(f.function)), None)
     if first is None:
         return _by_modules(stack)
     seen: set[str] = set()
@@ -89,6 +88,11 @@ def ending(frames: Sequence[Frame]) -> Ending | None:
 def function_of(frame: Frame) -> str:
     """The plain name of a frame's function, without the namespace of the run-time library."""
     return _plain(frame.function) if frame.function else ""
+
+
+@lru_cache(maxsize=4096)
+def _ends(function: str) -> bool:
+    return _HINT.search(function) is not None and _plain(function) in TERMINATE
 
 
 @lru_cache(maxsize=1024)

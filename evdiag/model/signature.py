@@ -4,6 +4,9 @@ import msgspec
 
 from evdiag.model.report import Signature
 
+MAX_KNOWN = 10_000
+"""Answers about names that are kept; a stack has some hundred names."""
+
 
 class Entry(msgspec.Struct, frozen=True):
     """One entry of a list: which frames it is about, and why they are no use in a signature."""
@@ -25,9 +28,19 @@ class Lists(msgspec.Struct, frozen=True):
     exact: dict[tuple[str, str], Entry]
     starred: tuple[tuple[str, str, str, Entry], ...]
     """(place, what stands before the star, what stands behind it, entry)."""
+    known: dict[tuple[str, str], Entry | None] = {}
+    """Answers that were given before: the same functions are on the stacks of all cores."""
 
     def find(self, place: str, name: str) -> Entry | None:
         """The entry for a frame of this place and name."""
+        key = (place, name)
+        if key not in self.known:
+            if len(self.known) >= MAX_KNOWN:
+                self.known.clear()
+            self.known[key] = self._find(place, name)
+        return self.known[key]
+
+    def _find(self, place: str, name: str) -> Entry | None:
         found = self.exact.get((place, name)) or self.exact.get(("any", name))
         if found is not None:
             return found

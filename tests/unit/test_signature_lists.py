@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdiag.adapters.signature_lists import FILE, signature_lists
-from evdiag.model.signature import Lists
+from evdiag.model.signature import MAX_KNOWN, Lists
 from evdiag.parse.signature_lists import PLACES, ROLES, ListsError, parse_lists
 
 DOCUMENT = {
@@ -119,3 +119,14 @@ def test_every_list_says_why_and_none_catches_names_that_users_give() -> None:
         assert entry.why
         if entry.where in ("any", "program"):
             assert entry.pattern.startswith((*reserved, *libraries)), entry.pattern
+
+
+def test_answers_are_kept_but_not_for_ever() -> None:
+    lists = parse_lists(as_json(DOCUMENT))
+    for number in range(MAX_KNOWN + 10):
+        assert lists.find("libc", f"name_{number}") is None
+    assert len(lists.known) == 10
+    for _ in range(2):
+        entry = lists.find("libc", "raise")
+        assert entry is not None
+        assert entry.role == "noise"
