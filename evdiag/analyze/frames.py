@@ -8,9 +8,15 @@ from evdiag.model.report import Frame
 
 SYSTEM_FOLDERS = ("/lib/", "/lib64/", "/lib32/", "/usr/lib/", "/usr/lib64/", "/usr/lib32/", "[")
 
+C_LIBRARIES = ("libc.so", "libc-2", "libc.musl", "ld-musl")
+"""glibc's file names now and up to 2.33, and musl's."""
+
+CXX_LIBRARIES = ("libstdc++", "libc++", "libgcc_s", "libunwind", "libsupc++")
+"""Run-time libraries of C++ and of its exceptions."""
+
 SYSTEM_LIBRARIES = (
-    "ld-linux", "ld-2", "ld-musl", "libc.so", "libc-2", "libc.musl", "libgcc_s", "libm.so",
-    "libm-2", "libpthread", "libstdc++", "libc++", "linux-vdso",
+    *C_LIBRARIES, *CXX_LIBRARIES,
+    "ld-linux", "ld-2", "libm.so", "libm-2", "libpthread", "linux-vdso",
 )  # fmt: skip
 """Run-time libraries, wherever they lie."""
 

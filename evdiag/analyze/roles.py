@@ -126,6 +126,6 @@ def _of_library(frames: Sequence[Frame]) -> str | None:
     """The library that started a thread in which the application has no part."""
     for frame in reversed(frames):
         module = names.basename(frame.module) if frame.module else ""
-        if ".so" in module and not module.startswith((*SYSTEM_LIBRARIES, "ld-musl")):
+        if ".so" in module and not module.startswith(SYSTEM_LIBRARIES):
             return names.clip(module.partition(".so")[0], MAX_ROLE)
     return None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from evdiag.analyze.fold import find_repeats
-from evdiag.analyze.frames import is_in_app
+from evdiag.analyze.frames import C_LIBRARIES, is_in_app
 from evdiag.analyze.names import clip
 from evdiag.analyze.signature.digest import sha256
 from evdiag.analyze.signature.places import library_name, place
@@ -42,9 +42,6 @@ SENT_BY_ITSELF = ("abort", "raised-signal")
 
 VERBATIM = ("assert", "uncaught-exception")
 """Classes whose detail was written by a programmer: its numbers tell defects apart."""
-
-C_LIBRARIES = ("libc.so", "libc-2", "libc.musl", "ld-musl")
-"""glibc's file names now and up to 2.33, and musl's. None of them is mapped: it is linked in."""
 
 _NUMBER = re.compile(r"\b(?:0[xX][0-9a-fA-F]+|[0-9]+)\b")
 

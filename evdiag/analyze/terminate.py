@@ -11,12 +11,13 @@ from functools import lru_cache
 import msgspec
 
 from evdiag.analyze import names
+from evdiag.analyze.frames import C_LIBRARIES, CXX_LIBRARIES
 from evdiag.model.core import CoreFacts
 from evdiag.model.report import Frame
 from evdiag.model.signals import SIGABRT
 
-LIBRARIES = ("libstdc++", "libgcc_s", "libc++")
-C_LIBRARIES = ("libc.so", "libc-2", "libpthread", "ld-musl", "libc.musl")
+ABORTING = (*C_LIBRARIES, "libpthread")
+"""abort() is in libc, and up to glibc 2.33 raise() may be in libpthread."""
 
 TERMINATE = {
     "std::terminate", "__terminate", "__gnu_cxx::__verbose_terminate_handler",
@@ -79,7 +80,7 @@ def ending(frames: Sequence[Frame]) -> Ending | None:
     seen: set[str] = set()
     for i, frame in enumerate(stack[first:], first):
         name = function_of(frame)
-        if not (is_of(frame, LIBRARIES) or _is_runtime(name)):
+        if not (is_of(frame, CXX_LIBRARIES) or _is_runtime(name)):
             return Ending(how=_how(seen), functions=frozenset(seen), caller=_own(stack[i:]))
         seen.add(name)
     return Ending(how=_how(seen), functions=frozenset(seen))
@@ -121,11 +122,11 @@ def _until_signal(frames: Sequence[Frame]) -> list[Frame]:
 
 def _by_modules(stack: Sequence[Frame]) -> Ending | None:
     """The same where std::terminate itself has no name."""
-    inner = next((i for i, f in enumerate(stack) if not is_of(f, C_LIBRARIES)), len(stack))
+    inner = next((i for i, f in enumerate(stack) if not is_of(f, ABORTING)), len(stack))
     seen: set[str] = set()
     count = 0
     for frame in stack[inner:]:
-        if not is_of(frame, LIBRARIES):
+        if not is_of(frame, CXX_LIBRARIES):
             break
         name = function_of(frame)
         if name and not _is_runtime(name):

@@ -2,12 +2,9 @@
 
 from functools import lru_cache
 
-from evdiag.analyze.frames import SYSTEM_LIBRARIES, SYSTEM_SOURCES, borrowed, is_own
+from evdiag.analyze.frames import CXX_LIBRARIES, SYSTEM_LIBRARIES, SYSTEM_SOURCES, borrowed, is_own
 from evdiag.analyze.signature.spelling import portable, spelled
 from evdiag.model.report import Frame
-
-RUNTIME = ("libstdc++", "libc++", "libgcc_s", "libunwind", "libsupc++")
-"""Run-time libraries of C++; the others of SYSTEM_LIBRARIES belong to libc."""
 
 CXX_HEADERS = "/include/c++/"
 """Of libstdc++ and libc++. What else the system has is C's, or the compiler's own."""
@@ -37,7 +34,7 @@ def place(frame: Frame) -> str:
 @lru_cache(maxsize=4096)
 def _place(module: str, file: str | None, *, in_app: bool) -> str:
     name = module.rpartition("/")[2]
-    if name.startswith(RUNTIME):
+    if name.startswith(CXX_LIBRARIES):
         return "runtime"
     if name.startswith((*SYSTEM_LIBRARIES, "[")):
         return "libc"
