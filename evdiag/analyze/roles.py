@@ -77,12 +77,14 @@ def _telling(outermost_first: Iterable[str]) -> str | None:
     return enclosing
 
 
+@lru_cache(maxsize=1024)
 def _place(name: str) -> str:
     """The outermost namespace or class."""
     scope, separator, _ = name.partition("::")
     return scope if separator else ""
 
 
+@lru_cache(maxsize=1024)
 def short(name: str) -> str | None:
     """The name of a function (`names.qualified`) behind that of its class, without namespaces.
 
