@@ -13,12 +13,14 @@ from typing import Literal, NoReturn
 import hypothesis
 import pytest
 
-Tier = Literal["native", "gdb", "aarch64"]
+Tier = Literal["native", "gdb", "aarch64", "docker", "everest"]
 
 TIERS: dict[Tier, str] = {
     "native": "programs compiled and crashed on the spot",
     "gdb": "comparison with a real gdb",
     "aarch64": "aarch64 programs run by qemu",
+    "docker": "the charger's image, with crashers in EVerest's place",
+    "everest": "the image with the real EVerest, under Docker",
 }
 
 SCRUBBED = (

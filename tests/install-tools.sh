@@ -13,7 +13,10 @@ dwz                    dwz                     shared debug information
 aarch64-linux-gnu-g++  g++-aarch64-linux-gnu   crash programs for aarch64
 qemu-aarch64-static    qemu-user-static        running them, and 32-bit ARM programs
 gdb-multiarch          gdb-multiarch           the reference for aarch64
+qemu-system-aarch64    qemu-system-arm         an aarch64 kernel, for cores of its own
+cpio                   cpio                    the root directory of that machine
 supervisord            supervisor              the process tree as in the container
+node                   nodejs                  a runtime with signal handlers of its own
 '
 
 missing=''
