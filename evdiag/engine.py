@@ -11,12 +11,13 @@ import msgspec
 
 from evdiag import __version__
 from evdiag.adapters import host
-from evdiag.adapters.files import load_core, source_lines
+from evdiag.adapters.files import load_core, load_note, source_lines
 from evdiag.adapters.gdb.scene import DebugFile, Scene
 from evdiag.adapters.images import HOST_DEBUG, Images, ModuleState, Search
 from evdiag.adapters.signature_lists import signature_lists
 from evdiag.adapters.symbols import Progress, SymbolStore
 from evdiag.analyze import assemble
+from evdiag.analyze.captured import Agreed, agreed, unusable, with_arguments, with_name
 from evdiag.analyze.causes import explain
 from evdiag.analyze.disassembly import around
 from evdiag.analyze.evidence import crash_facts
@@ -28,8 +29,9 @@ from evdiag.analyze.terminate import ended_itself
 from evdiag.analyze.unwind import Unwinder
 from evdiag.analyze.waits import deadlock, with_waits
 from evdiag.errors import ExecutableMismatch
-from evdiag.model.core import MappedFile, ModuleIdentity
+from evdiag.model.core import CoreFacts, MappedFile, ModuleIdentity
 from evdiag.model.crash import Cause, CrashFacts, LastWords
+from evdiag.model.incident import NOTE_SUFFIX, CaptureNote
 from evdiag.model.logs import LogFacts
 from evdiag.model.report import Report, SoftError, SourceLine, Thread
 from evdiag.model.signature import Signed
@@ -88,10 +90,15 @@ class Analysis:
         self.engine, self.path, self.log = engine, path, log
         self.timings: dict[str, float] = {}
         self._clock = time.process_time()
-        data, self.facts = load_core(path)
+        data, facts = load_core(path)
+        noted = noted_beside(path, facts)
+        self.facts, self.note, self._doubts = noted.facts, noted.note, noted.problems
         self.memory = Memory(data, self.facts)
         self.startup = read_startup(self.facts, self.memory)
         self.executable = executable_path(self.facts, self.memory)
+        if self.note is not None:
+            self.startup = with_arguments(self.startup, self.note)
+            self.executable = self.executable or self.note.executable
         self.program: str | None = None
         """The executable's file on this machine."""
         self.states: dict[str, ModuleState] = {}
@@ -123,6 +130,8 @@ class Analysis:
             namer.thread(i + 1, state.lwp, stack, crashed=i == 0)
             for i, (state, stack) in enumerate(zip(facts.threads, stacks, strict=True))
         ]
+        if self.note is not None:
+            threads = with_name(threads, self.note)
         self._lap("symbols")
         threads = with_waits(space, facts.threads, threads)
         words = self._last_words(threads[0])
@@ -154,6 +163,7 @@ class Analysis:
                 symbols={path: state.symbols for path, state in self.states.items()},
                 soft_errors=self._soft_errors(threads),
                 timings=self.timings,
+                note=self.note,
             )
         )
 
@@ -270,13 +280,14 @@ class Analysis:
         on_stacks = {frame.module for thread in threads for frame in thread.frames}
         problems = {path: state.problem for path, state in self.states.items() if state.problem}
         symbols = self.engine.symbols.problems  # of all cores so far: only ours belong here
-        return assemble.soft_errors(
+        return self._doubts + assemble.soft_errors(
             self.facts,
             problems,
             tuple(problem for path, problem in symbols.items() if path in self.opened)
             + self._split_debug_info(threads[0]),
             on_stacks,
             self.executable,
+            is_explained=self.note is not None and self.note.truncated,
         )
 
     def _split_debug_info(self, crashed: Thread) -> tuple[SoftError, ...]:
@@ -316,6 +327,18 @@ def _source_paths(file: str, options: Options) -> list[Path]:
     if file.startswith("/"):
         found.append(Path(file))
     return found
+
+
+def noted_beside(path: Path, facts: CoreFacts) -> Agreed:
+    """What the core writer noted of a core, as far as the core does not contradict it."""
+    note = load_note(path)
+    source = f"{path.name}{NOTE_SUFFIX}"
+    if isinstance(note, CaptureNote):
+        return agreed(note, source, facts)
+    # Another program's file of that name need not be mentioned.
+    broken = note is not None and not note.is_foreign
+    problems = (unusable(source, note.reason),) if note is not None and broken else ()
+    return Agreed(note=None, facts=facts, problems=problems)
 
 
 def check_executable(engine: Engine, report: Report) -> ExecutableMismatch | None:

@@ -11,13 +11,20 @@ import msgspec
 
 from evdiag import __version__
 from evdiag.adapters import host
-from evdiag.adapters.files import load_core
+from evdiag.adapters.files import load_core, load_note
 from evdiag.adapters.incident import LogFile, gather, mtime, pieces
+from evdiag.analyze import captured
 from evdiag.analyze.causality import decide, decide_without_logs
 from evdiag.analyze.log_facts import facts_of
 from evdiag.analyze.logverdict import from_log
 from evdiag.analyze.members import name_of
-from evdiag.analyze.no_core import oom_cause, plain_cause, quiet_cause, why_no_core
+from evdiag.analyze.no_core import (
+    noted_cause,
+    oom_cause,
+    plain_cause,
+    quiet_cause,
+    why_no_core,
+)
 from evdiag.analyze.retell import (
     Excerpt,
     cases,
@@ -29,10 +36,11 @@ from evdiag.analyze.retell import (
     who_was_first,
     with_excerpts,
 )
-from evdiag.engine import Analysis, Engine
+from evdiag.analyze.times import utc_words
+from evdiag.engine import Analysis, Engine, noted_beside
 from evdiag.errors import CoreError, CoreNotFound
 from evdiag.model.crash import Cause
-from evdiag.model.incident import CoreSeen, Member, Run
+from evdiag.model.incident import CaptureNote, CoreSeen, Member, Run
 from evdiag.model.logs import LogEvent, LogFacts
 from evdiag.model.report import Process, Provenance, Report, SoftError, Tool, Verdict
 from evdiag.parse.logs import read_events
@@ -44,6 +52,9 @@ MAX_EVENTS = 20_000
 """Events of one log that are kept, the last ones; a run of EVerest has about a hundred."""
 MAX_ERRORS = 5_000
 """Records of one log that only say that something went wrong: some modules write many."""
+
+MAX_LOST = 10
+"""Runs without a core that are reported because a note tells of a crash."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -67,6 +78,8 @@ class Incident:
         self.given = gather(targets, logs)
         self._broken: list[Outcome] = []
         seen = [core for path in self.given.cores if (core := self._look(path)) is not None]
+        seen = self._without_doubles(seen, targets)
+        seen += map(captured.seen, self.given.lone)
         events = [event for log in self.given.logs for event in self._events(log)]
         self.runs, self.left = decide(seen, events) if events else decide_without_logs(seen)
         self._oom = tuple(event for event in events if event.kind == "oom")
@@ -97,10 +110,19 @@ class Incident:
             data, facts = load_core(path)
         except CoreError as error:
             self._broken.append(Outcome(path, error=error))
+            note = load_note(path)
+            if isinstance(note, CaptureNote):
+                why = note.error or f"{path.name} cannot be read"
+                self.given.lone.append(msgspec.structs.replace(note, core=None, error=why))
             return None
+        noted = noted_beside(path, facts)
+        facts, note = noted.facts, noted.note
         memory = Memory(data, facts)
         startup = read_startup(facts, memory)
         executable = executable_path(facts, memory)
+        if note is not None:
+            startup = captured.with_arguments(startup, note)
+            executable = executable or note.executable
         identity = module_identity(startup.argv, startup.environment, executable)
         return CoreSeen(
             path=str(path),
@@ -109,7 +131,18 @@ class Incident:
             program=(executable or facts.name).rpartition("/")[2] or None,
             signal=facts.signal.number if facts.signal else None,
             written=mtime(path),
+            is_whole=not facts.missing,
+            note=note,
         )
+
+    def _without_doubles(self, seen: list[CoreSeen], named: Sequence[Path]) -> list[CoreSeen]:
+        """One core of each crash; who named a core wants to see it."""
+        kept, doubles = captured.without_doubles(seen)
+        insisted = [worse for worse, _ in doubles if Path(worse.path) in named]
+        for worse, better in doubles:
+            if Path(worse.path) not in named:
+                self._note(f"{worse.path} is of the same crash as {better.path}: left out")
+        return kept + insisted
 
     def _events(self, log: LogFile) -> list[LogEvent]:
         """What a log tells, without secrets; the last of it, if it is much."""
@@ -150,13 +183,14 @@ class Incident:
 
         Who named single cores wants to know about these.
         """
-        with_cores = [run for run in self.runs if any(member.cores for member in run.members)]
+        with_cores = [run for run in self.runs if any(member.crashes for member in run.members)]
         failed = [run for run in self.runs if run.first is not None]
         last = failed[-1:] if folder or not (with_cores or self.left) else []
         if not (with_cores or failed or self.left):
             last = [run for run in self.runs if run.kind != "unknown"][-1:]
         wanted_runs = {id(run) for run in (*with_cores, *last)}
         chosen = [run for run in self.runs if id(run) in wanted_runs]
+        chosen = self._without_most_lost(chosen)
         hidden = sum(id(run) not in wanted_runs for run in failed)
         if hidden and folder:
             more = "1 earlier run" if hidden == 1 else f"{hidden} earlier runs"
@@ -166,6 +200,16 @@ class Incident:
             listed = cases(run, facts_of(run))
             found.append((run, listed or [(Member(), LogFacts(events=run.events), None)]))
         return found
+
+    def _without_most_lost(self, chosen: list[Run]) -> list[Run]:
+        """Of runs that left notes and no core the last ones: a full disk stays full for long."""
+        lost = [run for run in chosen if not any(member.cores for member in run.members)]
+        if len(lost) <= MAX_LOST:
+            return chosen
+        more = len(lost) - MAX_LOST
+        self._note(f"{more} earlier runs left notes of crashes, but no core: not reported")
+        left_out = {id(run) for run in lost[:more]}
+        return [run for run in chosen if id(run) not in left_out]
 
     # -- reports
 
@@ -207,14 +251,15 @@ class Incident:
     def _from_logs(self, run: Run, member: Member, facts: LogFacts) -> Report:
         """The report on a process that left no core."""
         cause = self._cause(run, member, facts)
-        crashed = member.role is not None
+        note = member.lost.note if member.lost is not None else None
+        crashed = member.role is not None or note is not None
         return Report(
             tool=Tool(version=__version__),
             created=host.now(),
             title=title(run, member, cause),
             verdict=Verdict(
                 cls=cause.cls,
-                rule="logs",
+                rule="logs" if note is None else "capture",
                 detail=cause.detail,
                 confidence=cause.confidence,
                 summary=cause.summary,
@@ -222,20 +267,18 @@ class Incident:
                 advice=cause.advice,
             ),
             assertion=cause.assertion,
-            process=Process(pid=member.pid, module_id=member.name),
-            soft_errors=(why_no_core(member, self.given.around),) if crashed else (),
-            provenance=Provenance(rung="logs"),
+            signal=captured.shown_signal(note) if note is not None else None,
+            process=_process(member, note),
+            soft_errors=(why_no_core(member, self.given.around, facts.events),) if crashed else (),
+            provenance=Provenance(rung="logs" if note is None else "capture"),
         )
 
     def _cause(self, run: Run, member: Member, facts: LogFacts) -> Cause:
-        if member.role is None:
+        if member.role is None and member.lost is None:
             return quiet_cause(run)
         events = (*facts.events, *self._oom)
-        return (
-            oom_cause(member, events, self.given.around)
-            or from_log(facts.events)
-            or plain_cause(member)
-        )
+        told = oom_cause(member, events, self.given.around) or from_log(facts.events)
+        return noted_cause(member, told) or told or plain_cause(member)
 
     def _completed(self, outcome: Outcome) -> Outcome:
         """The outcome with what is known of the container, and of files that were left out."""
@@ -261,6 +304,22 @@ class Incident:
             if readers:
                 _feed(log, readers)
         return found
+
+
+def _process(member: Member, note: CaptureNote | None) -> Process:
+    """Who it was that left no core."""
+    if note is None:
+        return Process(pid=member.pid, module_id=member.name)
+    identity = module_identity(note.argv, {}, note.executable)
+    return Process(
+        executable=note.executable,
+        argv=note.argv,
+        pid=note.pid,
+        module_id=identity.id if identity else member.name,
+        module_type=identity.type if identity else None,
+        started=utc_words(note.started),
+        crashed_at=utc_words(note.crashed_at),
+    )
 
 
 def _feed(log: LogFile, readers: Sequence[Excerpt]) -> None:

@@ -1,17 +1,23 @@
 """Files of this machine: mapped for reading, written whole or not at all."""
 
 import contextlib
+import errno
 import mmap
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from evdiag.errors import CoreError, CoreNotFound, OutputNotWritten
 from evdiag.model.core import CoreFacts
+from evdiag.model.incident import NOTE_SUFFIX, CaptureNote
 from evdiag.parse.elf import Data
 from evdiag.parse.elfcore import read_core
+
+if TYPE_CHECKING:
+    from evdiag.parse.capture_note import Unusable
 
 NEW = ".new"
 """Suffix of files that are being written."""
@@ -58,6 +64,29 @@ def load_core(path: Path) -> tuple[Data, CoreFacts]:
         return data, read_core(data)
     except CoreError as error:
         raise type(error)(f"{path}: {error}", advice=error.advice) from None
+
+
+def load_note(core: Path) -> "CaptureNote | Unusable | None":
+    """What the core writer noted beside a core; None if there is no note. Never raises."""
+    path = f"{core}{NOTE_SUFFIX}"
+    if not os.path.lexists(path):  # also where the name would be too long
+        return None
+    # most cores have none, and need not pay for the import
+    from evdiag.parse.capture_note import MAX_NOTE, Unusable, read_note  # noqa: PLC0415
+
+    try:
+        return read_note(read_head(Path(path), MAX_NOTE + 1))
+    except OSError as error:
+        return Unusable(error.strerror or str(error))
+
+
+def read_head(path: Path, limit: int) -> bytes:
+    """The first bytes of a file that is neither a link nor a pipe. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file")
+        return file.read(limit)
 
 
 @contextlib.contextmanager

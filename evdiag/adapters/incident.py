@@ -12,10 +12,19 @@ from pathlib import Path
 
 import msgspec
 
+from evdiag.adapters.files import load_note
+from evdiag.analyze.captured import unusable
 from evdiag.errors import CoreNotFound, UsageError
-from evdiag.model.incident import CorePattern, Limits, Surroundings
-from evdiag.model.report import Container, SoftError
+from evdiag.model.incident import (
+    NOTE_SUFFIX,
+    CaptureNote,
+    CorePattern,
+    Limits,
+    Surroundings,
+)
+from evdiag.model.report import Build, Container, SoftError
 from evdiag.parse.container import (
+    read_build,
     read_core_pattern,
     read_disks,
     read_inspect,
@@ -30,6 +39,8 @@ MAX_CORES = 500
 MAX_LOGS = 200
 MAX_LOG = 1 << 28
 """Bytes of one log, its last ones: they are read in pieces, in some seconds."""
+MAX_LONE_NOTES = 500
+"""Notes of the core writer without a core."""
 MAX_FACTS = 1 << 22
 """Bytes of a file with facts; what `docker inspect` says of a container has a few ten thousand."""
 HEAD = 1 << 14
@@ -39,6 +50,8 @@ MAX_NOTES = 20
 
 _ELF, _CORE_TYPE, _BIG_ENDIAN = b"\x7fELF", 4, 2
 _CORE_NAME = re.compile(r"core(\..*)?$|.*\.core$")
+_UNFINISHED = re.compile(r"\.core.*\.part$")
+"""What the core writer calls a core until it is whole."""
 _LOG_NAME = re.compile(
     r".*\.(log|out|err|txt)(\.\d{1,4})?$|(stdout|stderr|dmesg|kern|messages|syslog)(\..*)?$",
     re.IGNORECASE,
@@ -48,7 +61,10 @@ _NO_LOG = re.compile(
     re.IGNORECASE,
 )
 _STAMPED = re.compile(rb"^(\x1b\[[\d;]*m)*\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d", re.MULTILINE)
+_MESSAGES = re.compile(rb"^\S{20,40}: (?:ChargePoint|CentralSystem|SYS)>", re.MULTILINE)
+"""Heads of libocpp's log of messages (ocpp_logging.cpp): what a server sent is no evidence."""
 _PACKED = re.compile(r".*\.(gz|xz|zst|bz2|lz4|zip|tar|tgz)$", re.IGNORECASE)
+_SLOW = "Give the container more time to stop, and see whether the disk was full."
 
 
 class LogFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +84,8 @@ class Gathered(msgspec.Struct, kw_only=True):
     logs: list[LogFile] = []
     around: Surroundings = Surroundings()
     notes: list[SoftError] = []
+    lone: list[CaptureNote] = []
+    """What the core writer noted of crashes whose cores are not here."""
     folders: list[Path] = []
 
 
@@ -120,6 +138,12 @@ class _Scan:
         self._uses_pid = ""
         self._pattern = ""
         self._empty: list[str] = []
+        self._unfinished: list[str] = []
+        self._too_many: set[Path] = set()
+        """Cores that are left out."""
+        self._built: Build | None = None
+        self._beside: list[tuple[Path, str]] = []
+        """Where a core would be that the core writer may have noted, and the note's name."""
 
     # -- what was named
 
@@ -191,12 +215,20 @@ class _Scan:
         self._by_content(path, name, head, status.st_size, cores=cores)
 
     def _by_content(self, path: Path, name: str, head: bytes, size: int, *, cores: bool) -> None:
-        if is_core(head):
+        if _UNFINISHED.match(path.name):
+            self._unfinished.append(name)
+        elif path.name.endswith(NOTE_SUFFIX) and _CORE_NAME.match(
+            path.name.removesuffix(NOTE_SUFFIX)
+        ):
+            if cores:
+                self._beside.append((path.with_name(path.name.removesuffix(NOTE_SUFFIX)), name))
+        elif is_core(head):
             if path in self.found.cores:
                 return
             if cores and len(self.found.cores) < MAX_CORES:
                 self.found.cores.append(path)
             elif cores:
+                self._too_many.add(path)
                 self._note(f"more than {MAX_CORES} cores: {name} is left out")
         elif not size and _CORE_NAME.match(path.name):
             self._empty.append(name)
@@ -225,6 +257,9 @@ class _Scan:
         if read is not None:
             self._set(container=read[0], limits=self.found.around.limits or read[1])
 
+    def _build(self, content: bytes) -> None:
+        self._built = read_build(content) or self._built
+
     def _memory(self, content: bytes) -> None:
         self._set(oom_kills=read_oom_kills(content.decode("utf-8", "replace")))
 
@@ -244,6 +279,27 @@ class _Scan:
     def _set(self, **facts: object) -> None:
         self.found.around = msgspec.structs.replace(self.found.around, **facts)
 
+    # -- what the core writer noted
+
+    def _read_notes(self) -> None:
+        """The notes of cores that are not here; those beside a core are read with it."""
+        cores = self._too_many.union(self.found.cores)
+        names = {core.name for core in cores}
+        removed: set[str] = set()
+        for core, name in self._beside:
+            note = load_note(core)
+            if isinstance(note, CaptureNote):
+                removed.update(note.removed)
+            if core in cores:
+                continue
+            if isinstance(note, CaptureNote):
+                # Whoever sorts files into folders may have parted a core from its note.
+                if note.core not in names and len(self.found.lone) < MAX_LONE_NOTES:
+                    self.found.lone.append(note)
+            elif note is not None and not note.is_foreign and len(self.found.notes) < MAX_NOTES:
+                self.found.notes.append(unusable(name, note.reason))
+        self._set(removed=frozenset(removed))
+
     # -- the end
 
     def _note(self, message: str, effect: str | None = None, hint: str | None = None) -> None:
@@ -254,16 +310,20 @@ class _Scan:
 
     def finish(self) -> Gathered:
         """Everything, with notes on what was left out."""
+        self._read_notes()
         pattern: CorePattern | None = read_core_pattern(self._pattern, self._uses_pid)
         empty, cores = tuple(self._empty), len(self.found.cores)
         container, kills = self.found.around.container, self.found.around.oom_kills
         if kills is not None:
             container = msgspec.structs.replace(container or Container(), oom_kills=kills)
+        if self._built is not None:
+            container = msgspec.structs.replace(container or Container(), build=self._built)
         self._set(pattern=pattern, empty_cores=empty, cores=cores, container=container)
         for names, what, hint in (
             (self._unreadable, "cannot be read", "Try it as their owner, or as root."),
             (self._packed, "packed, and not looked into", "Unpack what belongs to the crash."),
             (self._empty, "called like a core, but empty", None),
+            (self._unfinished, "unfinished: its writer was ended before the core was whole", _SLOW),
         ):
             if names:
                 more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -279,6 +339,7 @@ class _Scan:
 _FACTS: dict[str, Callable[[_Scan, bytes], None]] = {
     "container.json": _Scan._inspect,
     "inspect.json": _Scan._inspect,
+    "build.json": _Scan._build,
     "memory.events": _Scan._memory,
     "memory.oom_control": _Scan._memory,
     "limits": _Scan._limits,
@@ -304,6 +365,6 @@ def is_core(head: bytes) -> bool:
 
 def is_log(name: str, head: bytes) -> bool:
     """Whether a file is a log: text, and called like one or with times at the starts of lines."""
-    if not head or b"\0" in head or _NO_LOG.match(name):
+    if not head or b"\0" in head or _NO_LOG.match(name) or _MESSAGES.match(head):
         return False
     return bool(_LOG_NAME.match(name) or _STAMPED.search(head))

@@ -7,8 +7,10 @@ import msgspec
 
 from evdiag.analyze import names
 from evdiag.analyze.frames import crash_frame
+from evdiag.analyze.times import utc_words
 from evdiag.model.core import CoreFacts, ModuleIdentity, StartupFacts
 from evdiag.model.crash import Cause, CrashFacts
+from evdiag.model.incident import CaptureNote
 from evdiag.model.report import (
     Address,
     CoreFile,
@@ -59,6 +61,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     symbols: Mapping[str, str]
     soft_errors: tuple[SoftError, ...]
     timings: dict[str, float]
+    note: CaptureNote | None = None
 
 
 def report(found: Found) -> Report:
@@ -184,6 +187,8 @@ def _process(found: Found) -> Process:
         module_id=identity.id if identity else None,
         module_type=identity.type if identity else None,
         build_id=build_id,
+        started=utc_words(found.note.started) if found.note else None,
+        crashed_at=utc_words(found.note.crashed_at) if found.note else None,
     )
 
 
@@ -203,10 +208,15 @@ def soft_errors(
     symbol_problems: tuple[SoftError, ...],
     on_stacks: set[str | None],
     executable: str | None,
+    *,
+    is_explained: bool = False,
 ) -> tuple[SoftError, ...]:
-    """What went wrong, most important first; modules on no stack are only counted."""
+    """What went wrong, most important first; modules on no stack are only counted.
+
+    `is_explained`: whether the writer of the core has told why it is not whole.
+    """
     found = [SoftError(stage="core", message=text) for text in facts.damage]
-    if facts.missing:
+    if facts.missing and not is_explained:
         found.append(_incomplete(facts))
     urgent = [e for path, e in problems.items() if path == executable or path in on_stacks]
     found += urgent[:MAX_NAMED_MISSING]

@@ -1,12 +1,14 @@
 """Who died first, who was taken down with it, and who has nothing to do with it.
 
 EVerest's manager ends all modules when one has ended, and supervisord starts the manager anew.
-What is believed, in this order: the manager's own record of who ended first; statuses (whom
-SIGTERM ended afterwards was taken down); supervisord's record of the manager; and last the times
-of core files, which copying changes and which come out of order.
+What is believed, in this order: the manager's own record of who ended first, unless the core
+writer noted that another one had crashed before; statuses (whom SIGTERM ended afterwards was taken
+down); supervisord's record of the manager; the times that the core writer noted; and last the
+times of core files, which copying changes and which come out of order.
 """
 
 from collections.abc import Iterable, Sequence
+from math import inf
 
 import msgspec
 
@@ -30,6 +32,9 @@ MAX_RUNS = 2_000
 """Starts that are looked at, the last ones: a supervisor may restart a broken program for days."""
 MTIME_STEP = 1.0
 """Times of files that are nearer together say nothing: a core takes time to write."""
+NOTED_STEP = 0.002
+"""Seconds: two crashes that were noted nearer together than this may have been in any order, as
+notes have milliseconds."""
 TOGETHER = 60.0
 """Seconds between the cores of one run: all modules end within seconds, cores are written later."""
 MOST_NAMED = 8
@@ -64,12 +69,21 @@ def decide(
     """The runs that the logs tell of, oldest first, and the cores that belong to none of them."""
     ordered = merged(events)
     if not any(event.kind in TELL_OF_RUNS for event in ordered):
-        return _alone(list(cores), ordered)
+        return _with_lost(*_alone(list(cores), ordered))
     managers = manager_programs(ordered)
     parts = split(ordered)[-MAX_RUNS:]
     of_runs, left = assign(cores, parts)
     runs = [_run(part, found, managers) for part, found in zip(parts, of_runs, strict=True)]
-    return tuple(run for run in runs if run.members), tuple(left)
+    return _with_lost(tuple(run for run in runs if run.members), tuple(left))
+
+
+def _with_lost(
+    runs: tuple[Run, ...], left: tuple[CoreSeen, ...]
+) -> tuple[tuple[Run, ...], tuple[CoreSeen, ...]]:
+    """Crashes without a core that belong to no run are runs of their own."""
+    lost = sorted((c for c in left if not c.path), key=lambda core: core.moment or 0.0)
+    own = tuple(_run((), (core,), frozenset()) for core in lost)
+    return (*runs, *own), tuple(core for core in left if core.path)
 
 
 def _alone(
@@ -78,6 +92,8 @@ def _alone(
     """What a single program wrote: no record of it tells of starts and ends."""
     texts = [event for event in events if event.kind in NAMELESS]
     pids = {event.pid for event in texts if event.pid is not None}
+    if len(cores) == 1 and not cores[0].path:
+        return (_run(events, cores, frozenset()),), ()
     if len(cores) == 1:
         table = Members(frozenset())
         table.add_core(cores[0])
@@ -94,16 +110,23 @@ def decide_without_logs(
 ) -> tuple[tuple[Run, ...], tuple[CoreSeen, ...]]:
     """The same for cores alone: those whose files were written together may be of one run."""
     listed = list(cores)
-    dated = [(core.written, core) for core in listed if core.written and core.module_id]
+    dated = [(core.moment, core) for core in listed if core.moment and core.module_id]
     dated.sort(key=lambda row: row[0])
     groups: list[list[tuple[float, CoreSeen]]] = []
     for row in dated:
-        if not groups or row[0] - groups[-1][-1][0] > TOGETHER:
+        if not groups or row[0] - groups[-1][-1][0] > TOGETHER or _is_again(row[1], groups[-1]):
             groups.append([])
         groups[-1].append(row)
     together = [[core for _, core in group] for group in groups if len(group) > 1]
     runs = tuple(_run((), group, frozenset()) for group in together)
-    return runs, tuple(c for c in listed if not any(c is o for group in together for o in group))
+    alone = tuple(c for c in listed if not any(c is o for group in together for o in group))
+    return _with_lost(runs, alone)
+
+
+def _is_again(core: CoreSeen, group: Sequence[tuple[float, CoreSeen]]) -> bool:
+    """Whether a module had crashed already: then it has been started anew since."""
+    others = [other for _, other in group if other.module_id == core.module_id]
+    return core.is_timed and any(other.is_timed and other.pid != core.pid for other in others)
 
 
 class _First(msgspec.Struct, frozen=True):
@@ -157,7 +180,7 @@ def _by_broker(events: Sequence[LogEvent], members: Sequence[Member]) -> _First 
     if lost is None or (exits and exits[0] < lost):
         return None
     first = next((m for m in members if exits and events[exits[0]] in m.ends), None)
-    if first is not None and (died_of(first.status) is not None or first.cores):
+    if first is not None and (died_of(first.status) is not None or first.crashes):
         return None  # it lost the broker, but died of something else
     place = _place(events[lost])
     evidence = f"the connection to the MQTT broker was lost ({place}): every module ends then"
@@ -183,7 +206,33 @@ def _by_manager(events: Sequence[LogEvent], members: Sequence[Member]) -> _First
         text = f"supervisord stopped {stop.module_id}, with all its modules ({_place(stop)})"
         return _First("stopped", None, (text,))
     text = f"the manager's log names {name_of(member)} as the first to end ({_place(first)})"
-    return _First("crash", place, (text,))
+    return _crashed_before(members, place, text) or _First("crash", place, (text,))
+
+
+def _crashed_before(members: Sequence[Member], place: int, text: str) -> _First | None:
+    """One that had crashed before the first that the manager saw end.
+
+    While the core of the one was written, another could crash, and its core be written sooner.
+    """
+    seen = _noted(members[place])
+    others = [(time, i) for i, m in enumerate(members) if (time := _noted(m)) is not None]
+    earliest, i = min(others, default=(inf, place))
+    if seen is None or not NOTED_STEP <= seen - earliest <= TOGETHER:
+        return None
+    name, sooner = name_of(members[i]), seconds(seen - earliest)
+    noted = f"but {name} had crashed {sooner} before, as the core writer noted"
+    return _First("crash", i, (text, noted), "medium")
+
+
+def _noted(member: Member) -> float | None:
+    """When a process crashed, where the core writer noted it."""
+    times = [core.moment for core in member.crashes if core.is_timed]
+    return min((time for time in times if time is not None), default=None)
+
+
+def seconds(time: float) -> str:
+    """A duration in words: `3 s`, `0.045 s`."""
+    return f"{time:.0f} s" if time >= TOGETHER / 6 else f"{time:.3f} s"
 
 
 def _may_be_told(member: Member) -> bool:
@@ -230,7 +279,7 @@ def _by_request(events: Sequence[LogEvent]) -> _First | None:
 def _by_being_told(members: Sequence[Member]) -> _First | None:
     """The manager told all to end but one, as that one was gone already."""
     told = [m for m in members if any(event.kind == "module-stopped" for event in m.ends)]
-    left = [i for i, m in enumerate(members) if m.cores and not m.ends and not m.manager]
+    left = [i for i, m in enumerate(members) if m.crashes and not m.ends and not m.manager]
     if not told or len(left) != 1:
         return None
     name = name_of(members[left[0]])
@@ -239,16 +288,22 @@ def _by_being_told(members: Sequence[Member]) -> _First | None:
 
 
 def _by_cores(members: Sequence[Member]) -> _First | None:
-    """No log names a first one: the only core, else the oldest, tells who it was."""
-    left = [i for i, member in enumerate(members) if member.cores]
+    """No log names a first one: the only crash, else the oldest, tells who it was."""
+    left = [i for i, member in enumerate(members) if member.crashes]
     if not left:
         return None
     if len(left) == 1:
-        name = name_of(members[left[0]])
-        text = f"no log names the first to end; {name} is the only process that left a core"
+        only = members[left[0]]
+        what = "that left a core" if only.cores else "of which a crash was noted"
+        text = f"no log names the first to end; {name_of(only)} is the only process {what}"
         return _First("crash", left[0], (text,), "medium")
-    dated = sorted((min(c.written or 0.0 for c in members[i].cores), i) for i in left)
+    dated = sorted((min(c.moment or 0.0 for c in members[i].crashes), i) for i in left)
     apart = dated[1][0] - dated[0][0]
+    if all(_noted(members[i]) is not None for i in left) and apart >= NOTED_STEP:
+        name = name_of(members[dated[0][1]])
+        sooner = f"{seconds(apart)} before the others, as the core writer noted"
+        text = f"no log names the first to end; {name} crashed {sooner}"
+        return _First("crash", dated[0][1], (text,), "medium")
     if dated[0][0] and apart >= MTIME_STEP:
         name = name_of(members[dated[0][1]])
         text = f"no log names the first to end; the core of {name} is {apart:.0f} s older"
@@ -305,10 +360,13 @@ def _contradiction(members: Sequence[Member]) -> tuple[str, ...]:
     """Cores whose files are older than that of the first fault."""
     if not members or members[0].role != "first_fault":
         return ()
-    own = [core.written for core in members[0].cores if core.written]
+    own = [core.moment for core in members[0].cores if core.moment]
+    noted = _noted(members[0]) is not None
     texts = []
     for member in members[1:]:
-        older = [min(own) - core.written for core in member.cores if own and core.written]
+        if noted and _noted(member) is not None:
+            continue  # these times are sure, and have been looked at
+        older = [min(own) - core.moment for core in member.cores if own and core.moment]
         if older and max(older) >= MTIME_STEP:
             name = name_of(member)
             texts.append(

@@ -167,7 +167,7 @@ def _score(core: CoreSeen, known: _Known, managers: frozenset[str]) -> tuple[int
     near = -FAR
     if core.pid is not None and known.pids:
         near = -min(max(known.lowest - core.pid, core.pid - known.highest, 0), FAR)
-    return pid, int(named), near, _time_fits(core.written, known.ended)
+    return pid, int(named), near, _time_fits(core.moment, known.ended)
 
 
 def _pid_fits(pid: int | None, own: Sequence[str], known: _Known) -> int:
@@ -183,7 +183,7 @@ def _pid_fits(pid: int | None, own: Sequence[str], known: _Known) -> int:
 
 
 def _time_fits(written: float | None, ended: float | None) -> float:
-    """How near a core's file is to the end of a run: 0 if not, else more the nearer it is.
+    """How near a crash is to the end of a run: 0 if not, else more the nearer it is.
 
     Logs have local time without a zone, so only the rest of a quarter of an hour can be compared.
     """

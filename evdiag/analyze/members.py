@@ -113,6 +113,9 @@ class Members:
         if place is None and core.module_id is None:
             place = self._service(core.pid, is_manager=is_manager)
         old = Member(name=name, manager=is_manager) if place is None else self._members[place]
+        if not core.path:
+            self._add_lost(place, name, core)
+            return
         status = old.status
         # A manager that does not wait for its modules only knows that it told them to end.
         if core.signal and (status is None or not status.core_dumped):
@@ -125,13 +128,24 @@ class Members:
         )
         self._put(place, new)
 
+    def _add_lost(self, place: int | None, name: str | None, core: CoreSeen) -> None:
+        """Give a crash without a core to the process that crashed, or to a new one."""
+        old = Member(name=name) if place is None else self._members[place]
+        if old.crashes and old.pid != core.pid:
+            place, old = None, Member(name=name)
+        status = old.status
+        if core.signal and (status is None or (status.signal is None and status.code is None)):
+            status = ExitStatus(signal=core.signal)
+        pid = core.pid if old.pid is None else old.pid
+        self._put(place, msgspec.structs.replace(old, pid=pid, status=status, lost=core))
+
     def all(self) -> list[Member]:
         """The processes, without programs of supervisord that ended as they should."""
         return [
             member
             for member in self._members
             if not is_service(member)
-            or member.cores
+            or member.crashes
             or is_failure(member.status)
             or died_of(member.status) == SIGKILL
         ]
@@ -140,7 +154,7 @@ class Members:
         if place is not None:
             self._members[place] = member
             self._places.setdefault(member.name or "", place)
-        elif len(self._members) < MAX_MEMBERS or member.cores:
+        elif len(self._members) < MAX_MEMBERS or member.crashes:
             self._places.setdefault(member.name or "", len(self._members))
             self._members.append(member)
 

@@ -2,6 +2,7 @@
 
 import re
 
+from evdiag.analyze.captured import cause_of, what_helps
 from evdiag.analyze.incarnations import same_name
 from evdiag.analyze.members import DEADLY, died_of, ended, name_of
 from evdiag.model.crash import Cause
@@ -101,8 +102,49 @@ def plain_cause(member: Member) -> Cause:
     return Cause(cls="sent-signal", summary=summary, confidence="medium", evidence=(text,))
 
 
-def why_no_core(member: Member, around: Surroundings) -> SoftError:
+def noted_cause(member: Member, told: Cause | None) -> Cause | None:
+    """What the core writer's note says of a crash, where the logs know no better."""
+    note = member.lost.note if member.lost is not None else None
+    if note is None or (told is not None and told.cls != "unknown"):
+        return None
+    return cause_of(note)
+
+
+def _noted_reason(member: Member, around: Surroundings) -> SoftError | None:
+    """Why there is no core, by the note of who was to write it."""
+    note = member.lost.note if member.lost is not None else None
+    if note is None:
+        return None
+    name = name_of(member)
+    if note.error is not None or note.core is None:
+        why = note.error or "its writer does not say why"
+        return _error(f"there is no core of {name}: {why}", _hint(note.error))
+    if note.core in around.removed:
+        hint = "Raise EVDIAG_CORES_MAX or EVDIAG_CORES_MAX_BYTES to keep more cores."
+        return _error(f"{note.core} of {name} was taken away to make room for later cores", hint)
+    return _error(f"{note.core} of {name} is not here, only what was noted of it", "Copy it too.")
+
+
+def _logged_reason(member: Member, events: tuple[LogEvent, ...]) -> SoftError | None:
+    """The same by the line that the core writer logged, where it could not even leave a note."""
+    line = next((event for event in reversed(events) if event.kind == "no-core"), None)
+    if line is None:
+        return None
+    return _error(f"there is no core of {name_of(member)}: {line.detail}", _hint(line.detail))
+
+
+def _hint(reason: str | None) -> str:
+    """What helps, or where to look."""
+    return what_helps(reason) or "Look at the log of EVerest around the time of the crash."
+
+
+def why_no_core(
+    member: Member, around: Surroundings, events: tuple[LogEvent, ...] = ()
+) -> SoftError:
     """Why a process left no core, from the facts that there are; else what to look at."""
+    noted = _noted_reason(member, around) or _logged_reason(member, events)
+    if noted is not None:
+        return noted
     number, name = died_of(member.status), name_of(member)
     if number is None and member.status is not None:
         message = f"there is no core of {name}: a process that ends by itself leaves none"

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -10,6 +9,7 @@ from evdiag.analyze.causality import NAMELESS, SHUT_DOWN_CRASH
 from evdiag.analyze.incarnations import same_name
 from evdiag.analyze.members import ended, name_of, status_words
 from evdiag.analyze.redact import redacted
+from evdiag.analyze.times import time_words
 from evdiag.model.crash import Cause
 from evdiag.model.incident import CoreSeen, Member, Run
 from evdiag.model.logs import LogEvent, LogFacts
@@ -40,15 +40,6 @@ def harmless(text: str) -> str:
     return re.sub(r'\\(["\\])', r"\1", shown.removeprefix('"').removesuffix('"'))
 
 
-def time_words(time: float | None) -> str | None:
-    """The time as the log writes it, to milliseconds; None if it is none."""
-    try:
-        moment = None if time is None else datetime.fromtimestamp(time, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None
-    return None if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-
-
 def siblings(
     run: Run, others: Iterable[CoreSeen], verdicts: Mapping[str, Verdict]
 ) -> tuple[Sibling, ...]:
@@ -61,7 +52,7 @@ def siblings(
             pid=core.pid,
             role="unrelated",
             note="left by another run",
-            core=core.path,
+            core=core.path or None,
         )
         for core in others
     ]
@@ -116,7 +107,7 @@ def retold(report: Report, run: Run, member: Member, known: Sequence[Sibling]) -
         report,
         verdict=msgspec.structs.replace(
             verdict,
-            evidence=(*verdict.evidence, *evidence(run, member)),
+            evidence=(*verdict.evidence, *_sender(report, run), *evidence(run, member)),
             advice=(*advice(run, member), *verdict.advice),
         ),
         process=msgspec.structs.replace(
@@ -127,6 +118,15 @@ def retold(report: Report, run: Run, member: Member, known: Sequence[Sibling]) -
     )
 
 
+def _sender(report: Report, run: Run) -> tuple[str, ...]:
+    """Which process of the run sent the signal that ended this one."""
+    signal = report.signal
+    if report.verdict.cls != "sent-signal" or signal is None or not signal.sender_pid:
+        return ()
+    who = next((m for m in run.members if m.pid == signal.sender_pid and m.name), None)
+    return () if who is None else (f"process {signal.sender_pid} is {who.name}",)
+
+
 def _ended_at(member: Member) -> str | None:
     """When a process ended, by the clock of the log that tells it first."""
     return next((time_words(e.time) for e in member.ends if e.time is not None), None)
@@ -134,7 +134,7 @@ def _ended_at(member: Member) -> str | None:
 
 def title(run: Run, member: Member, cause: Cause) -> str:
     """What to call a report that rests on logs alone."""
-    if run.first is None:
+    if run.first is None and member.lost is None:
         return f"no crash: {run.kind.replace('-', ' ')}"
     detail = f" {cause.detail}" if cause.detail else ""
     return f"{name_of(member)}: {cause.cls}{detail}"
@@ -261,7 +261,8 @@ def cases(run: Run, facts: Sequence[LogFacts]) -> list[tuple[Member, LogFacts, C
         found += [(member, known, core) for core in member.cores]
         spoke = any(event.kind in NAMELESS for event in known.events)
         crashed = member.note == SHUT_DOWN_CRASH
-        if not member.cores and (member.role == "first_fault" or crashed or spoke):
+        told = member.lost is not None or crashed or spoke
+        if not member.cores and (member.role == "first_fault" or told):
             found.append((member, known, None))
     return found
 

@@ -81,6 +81,8 @@ KINDS = {
     "lock-timeout": "EVerest waited for a mutex until its patience ended",
     "broker-lost": "the connection to the MQTT broker is gone",
     "reset": "a restart was asked for",
+    "no-core": "the core writer says why it wrote no core; `detail` is the reason",
+    "core-written": "the core writer wrote a core; `detail` is its name",
     "kernel-fault": "the kernel logged the fault that ended a process",
     "oom": "the kernel killed a process for want of memory",
     "error": "a record of severity ERRO or CRIT that says something else",

@@ -92,7 +92,9 @@ class Process(Noun, frozen=True, kw_only=True):
     """The module's type, for example `EvseManager`."""
     build_id: str | None = None
     started: str | None = None
+    """As noted by the program that wrote the core."""
     crashed_at: str | None = None
+    """By the same note in UTC; without one by the clock of the log, whose zone is not known."""
 
 
 class SourceLine(Noun, frozen=True, kw_only=True):
@@ -177,6 +179,9 @@ class WaitsFor(Noun, frozen=True, kw_only=True):
 class Thread(Noun, frozen=True, kw_only=True):
     number: int
     lwp: int | None = None
+    name: str | None = None
+    """The name it gave itself, cut to 15 bytes by the kernel, where it is not that of the process;
+    known of the crashed thread alone, and only where the program that wrote the core noted it."""
     role: str | None = None
     """What it is for: its outermost function that tells one thread from another, or `main`."""
     crashed: bool = False
@@ -239,6 +244,20 @@ class Sibling(Noun, frozen=True, kw_only=True):
     """Path of its core, if it left one."""
 
 
+class Build(Noun, frozen=True, kw_only=True):
+    """How the EVerest of an image was built, as the build itself noted it."""
+
+    commit: str | None = None
+    describe: str | None = None
+    """As `git describe` names the commit."""
+    source: str | None = None
+    """Where the sources came from, where it was not the commit: somebody's own folder."""
+    compiler: str | None = None
+    cflags: str | None = None
+    architecture: str | None = None
+    modules: tuple[str, ...] = ()
+
+
 class Container(Noun, frozen=True, kw_only=True):
     image: str | None = None
     digest: str | None = None
@@ -249,6 +268,9 @@ class Container(Noun, frozen=True, kw_only=True):
     """What the engine says; it is known to be wrong now and then."""
     oom_kills: int | None = None
     """How often the kernel killed a process of the container for want of memory."""
+    environment: dict[str, str] = {}
+    """Of its variables those that are known to be harmless: OCPP_VERSION, OCPP_ID."""
+    build: Build | None = None
 
 
 class LogExcerpt(Noun, frozen=True, kw_only=True):
@@ -286,7 +308,7 @@ class Provenance(Noun, frozen=True, kw_only=True):
     rung: str | None = None
     """native+gdb (our own stacks, gdb's values), native (no values), native+mi (values from a gdb
     without Python), gdb or mi (stacks from gdb too), notes (neither stacks nor values), logs
-    (there is no core)."""
+    (there is no core), capture (there is no core, but a note of the program that writes cores)."""
     timings: dict[str, float] = {}
     """Seconds of CPU per stage."""
     redaction: str | None = None

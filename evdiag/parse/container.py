@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from evdiag.model.incident import UNLIMITED, CorePattern, DiskSpace, Limits
-from evdiag.model.report import Container
+from evdiag.model.report import Build, Container
 
 MAX_LABELS = 64
 """An image has a dozen."""
@@ -17,6 +17,12 @@ MAX_TEXT = 1 << 16
 """Of files of the kernel: none of them has more than a few kilobytes."""
 MAX_ROWS = 256
 """Of df's table."""
+HARMLESS = ("OCPP_VERSION", "OCPP_ID")
+"""Variables of the container that a report may show: others may hold passwords and tokens."""
+MAX_VARIABLES = 1_000
+MAX_MODULES = 200
+"""EVerest has about a hundred."""
+BUILD_SCHEMA = "evdiag.build/1"
 
 _LIMIT = re.compile(r"^Max core file size +(\S+) +(\S+)", re.MULTILINE)
 _ULIMIT = {"unlimited": UNLIMITED, "-1": UNLIMITED}
@@ -44,6 +50,7 @@ def read_inspect(text: bytes) -> tuple[Container, Limits | None] | None:
         state=_text(state.get("Status")),
         exit_code=_number(state.get("ExitCode")),
         oom_killed=_truth(state.get("OOMKilled")),
+        environment=_environment(config.get("Env")),
     )
     return container, _ulimit(_part(document, "HostConfig").get("Ulimits"))
 
@@ -69,6 +76,38 @@ def _truth(value: object) -> bool | None:
 def _labels(value: object) -> dict[str, str]:
     pairs = value.items() if isinstance(value, dict) else ()
     return {k: v for k, v in list(pairs)[:MAX_LABELS] if isinstance(v, str)}
+
+
+def _environment(value: object) -> dict[str, str]:
+    """Of the container's variables those that are harmless."""
+    found = {}
+    for entry in value[:MAX_VARIABLES] if isinstance(value, list) else ():
+        name, equals, text = entry.partition("=") if isinstance(entry, str) else ("", "", "")
+        if name in HARMLESS and equals and text:
+            found[name] = text
+    return found
+
+
+def read_build(text: bytes) -> Build | None:
+    """What the build of EVerest noted of itself: build.json of the image."""
+    try:
+        document = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+    everest, about = _part(document, "everest"), _part(document)
+    if not everest or about.get("schema", BUILD_SCHEMA) != BUILD_SCHEMA:
+        return None
+    modules = about.get("modules")
+    names = modules[:MAX_MODULES] if isinstance(modules, list) else []
+    return Build(
+        commit=_text(everest.get("commit")),
+        describe=_text(everest.get("describe")),
+        source=_text(everest.get("source")),
+        compiler=_text(about.get("compiler")),
+        cflags=_text(about.get("c_flags")),
+        architecture=_text(about.get("architecture")),
+        modules=tuple(name for name in names if isinstance(name, str)),
+    )
 
 
 def _ulimit(value: object) -> Limits | None:

@@ -3,7 +3,7 @@
 from evdiag.analyze import names
 from evdiag.model.logs import KINDS
 from evdiag.model.report import Module, Report, Thread
-from evdiag.report import family, threads, value_lines, values, words
+from evdiag.report import family, image, threads, value_lines, values, words
 from evdiag.report.lines import (
     ALARM,
     ARROW,
@@ -265,6 +265,8 @@ def _origin(report: Report) -> list[Line]:
         lines.append(prose(signature.text, DIM, "signature  ", DIM))
     elif signature is not None and signature.address:
         lines.append(prose(signature.address, DIM, "signature  ", DIM))
+    if ran := image.what_ran(report):
+        lines.append(prose(" · ".join(ran), DIM, "image      ", DIM))
     lines.append(prose(" · ".join(words.made_by(report)), DIM, "report     ", DIM))
     return lines
 

@@ -12,7 +12,7 @@ import msgspec
 
 from evdiag.analyze import names
 from evdiag.model.report import Report, Signature
-from evdiag.report import family, threads, value_lines, values, words
+from evdiag.report import family, image, threads, value_lines, values, words
 from evdiag.report.lines import frame_lines, plain, source_lines
 from evdiag.report.neutral import neutralise
 
@@ -181,6 +181,7 @@ def _process(report: Report) -> list[str]:
         ("build-id", code(process.build_id or "")),
         ("command line", code(names.clip(_command_line(process.argv), 300))),
         ("signature", code(names.clip(_signature(signature), 300))),
+        ("image", code(names.clip(" · ".join(image.what_ran(report)), 400))),
     )
     lines = [f"- {what}: {text}" for what, text in known if text]
     return ["", "**Process**", "", *lines] if lines else []
@@ -214,7 +215,7 @@ def _exceptions(report: Report) -> str:
 
 def _crashed_thread(report: Report, step: int) -> str:
     thread = report.crashed
-    if report.provenance.rung == "logs":
+    if report.provenance.rung in words.WITHOUT_CORE:
         return ""
     if thread is None:
         return "No thread is known to have crashed."

@@ -102,7 +102,7 @@ def _crash_line(report: Report, width: int) -> list[Line]:
 
 def _top_frames(report: Report, width: int, most: int) -> list[Line]:
     thread = report.crashed
-    if report.provenance.rung == "logs":
+    if report.provenance.rung in words.WITHOUT_CORE:
         return []
     if is_deadlock(report):
         return _waiting(report, width, most)

@@ -33,8 +33,11 @@ _RUNGS = {
     "mi": "stacks and values by {gdb} without Python",
     "notes": "neither stacks nor values",
     "logs": "from logs alone, there is no core",
+    "capture": "from what the core writer noted and from logs, there is no core",
 }
 """What the rungs mean to a reader."""
+WITHOUT_CORE = ("logs", "capture")
+"""Rungs without a core, and so without threads."""
 _SYMBOLS_ARE_FINE = {"full", "names"}
 
 
@@ -171,8 +174,10 @@ def frame_to_see(report: Report) -> Frame | None:
 
 
 def thread_name(thread: Thread) -> str:
-    """How a thread is called: number, role, and its id in the kernel."""
+    """How a thread is called: number, role, its own name, and its id in the kernel."""
     role = f" {thread.role}" if thread.role else ""
+    if thread.name and thread.name != thread.role:
+        role += f" [{thread.name}]"
     lwp = "" if thread.lwp is None else f" (LWP {thread.lwp})"
     return f"#{thread.number}{role}{lwp}"
 

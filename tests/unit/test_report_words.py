@@ -34,6 +34,7 @@ HELPERS = {
     "__init__",
     "details",
     "family",
+    "image",
     "lines",
     "neutral",
     "schema",

@@ -16,9 +16,9 @@ from evdiag.analyze.retell import (
     Excerpt,
     Wanted,
     harmless,
-    time_words,
     who_was_first,
 )
+from evdiag.analyze.times import time_words
 from evdiag.model.crash import Cause
 from evdiag.model.incident import CoreSeen, Member, Run
 from evdiag.model.logs import ExitStatus, LogEvent, LogFacts

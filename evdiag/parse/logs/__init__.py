@@ -7,12 +7,22 @@ documentation follow. Where raw text could be that of two parsers, the first one
 from collections.abc import Iterable, Iterator
 
 from evdiag.model.logs import LogEvent
-from evdiag.parse.logs import everest, kernel, node, python, runtime, sanitizers, supervisord
+from evdiag.parse.logs import (
+    capture,
+    everest,
+    kernel,
+    node,
+    python,
+    runtime,
+    sanitizers,
+    supervisord,
+)
 from evdiag.parse.logs.records import Parser, RecordReader
 
 PARSERS: tuple[Parser, ...] = (
     everest.PARSER,
     supervisord.PARSER,
+    capture.PARSER,
     runtime.PARSER,
     sanitizers.PARSER,
     python.PARSER,
