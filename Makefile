@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 PYTEST_FLAGS ?=
 
-.PHONY: help setup demo test check bench docs lock demo-data demo-data-aarch64 clean
+.PHONY: help setup demo image test test-everest check bench docs lock demo-data demo-data-aarch64 clean
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -27,10 +27,22 @@ demo: $(VENV)/installed ## analyse a real crash that ships with evdiag: no Docke
 
 test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it may
 	tests/install-tools.sh
+	tests/install-docker.sh
 	$(BIN)/coverage erase
 	COVERAGE_CORE=ctrace $(BIN)/coverage run -m pytest -n 2 $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='evdiag/model/*,evdiag/parse/*,evdiag/analyze/*,evdiag/report/*' --fail-under=100
+
+# SOURCES=DIR: source trees of EVerest and its dependencies to build in place of clones; see
+# container/sources/README.md.
+IMAGE ?= evdiag/everest
+image: ## build the charger's image (the first time about an hour); SOURCES=DIR for own sources
+	container/context.sh $(SOURCES) | docker build --target runtime -t $(IMAGE) \
+	  --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" $(IMAGE_FLAGS) -
+
+# The image is $EVDIAG_TEST_EVEREST_IMAGE, else evdiag/everest:latest.
+test-everest: $(VENV)/installed-dev ## test the built image: real EVerest, CSMS, cars, crashes (minutes)
+	$(BIN)/python -m pytest tests/everest --require-everest $(PYTEST_FLAGS)
 
 check: $(VENV)/installed-dev ## format, lint, types, layers
 	$(BIN)/ruff format --check .

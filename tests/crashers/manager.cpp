@@ -1,7 +1,10 @@
 // The process manager of the tree: starts every module as EVerest's manager does, and when one
 // dies logs what EVerest's manager logs, ends the others and exits with 1.
 //
-//   manager --prefix P [--run-dir D] [--log-style head|2026.02]
+//   manager --prefix P [--config F] [--check] [--run-dir D] [--log-style head|2026.02]
+//
+// --config is the file that EVerest's manager would read: it has to be there, that is all. With
+// --check the manager says whether it is, as EVerest's does, and starts nothing.
 //
 // With --run-dir every module gets a working directory of its own, D/<module id>, so that two
 // cores called `core` do not overwrite each other (EVerest itself has one directory for all),
@@ -44,6 +47,8 @@ constexpr ModuleSpec charger[] = {
 
 struct Options {
     std::string prefix;
+    std::string config;
+    bool check = false;
     std::string run_dir;
     bool old_log_style = false;
 };
@@ -291,21 +296,42 @@ private:
 
 Options parse(int argc, char** argv) {
     Options options;
-    for (int at = 1; at + 1 < argc; at += 2) {
+    for (int at = 1; at < argc; ++at) {
         const std::string name = argv[at];
+        if (name == "--check") {
+            options.check = true;
+            continue;
+        }
+        const char* value = at + 1 < argc ? argv[++at] : "";
         if (name == "--prefix") {
-            options.prefix = argv[at + 1];
+            options.prefix = value;
+        } else if (name == "--config") {
+            options.config = value;
         } else if (name == "--run-dir") {
-            options.run_dir = argv[at + 1];
+            options.run_dir = value;
         } else if (name == "--log-style") {
-            options.old_log_style = std::strcmp(argv[at + 1], "2026.02") == 0;
+            options.old_log_style = std::strcmp(value, "2026.02") == 0;
         }
     }
     if (options.prefix.empty()) {
-        std::fprintf(stderr, "usage: manager --prefix P [--run-dir D] [--log-style head|2026.02]\n");
+        std::fprintf(stderr, "usage: manager --prefix P [--config F] [--check] [--run-dir D] "
+                             "[--log-style head|2026.02]\n");
         std::exit(64);
     }
     return options;
+}
+
+// Ends the program where there is no configuration, or where nothing but that was asked.
+void check_config(const Options& options) {
+    if (!options.config.empty() && access(options.config.c_str(), R_OK) != 0) {
+        say("Config is invalid: Failed to load and parse configuration: " + options.config,
+            Level::critical, "int boot(const boost::program_options::variables_map&)");
+        std::exit(1);
+    }
+    if (options.check) {
+        say("Config is valid, terminating as requested");
+        std::exit(0);
+    }
 }
 
 } // namespace
@@ -315,5 +341,7 @@ int main(int argc, char** argv) {
     struct sigaction end {};
     end.sa_handler = [](int) { asked_to_end = 1; };
     sigaction(SIGTERM, &end, nullptr);
-    return Manager(parse(argc, argv)).run();
+    Options options = parse(argc, argv);
+    check_config(options);
+    return Manager(std::move(options)).run();
 }

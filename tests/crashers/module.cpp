@@ -4,6 +4,7 @@
 //   CRASH_MODE     the mode to crash with (see --list-modes); none: the module just runs
 //   CRASH_MODULE   only the module with this id crashes
 //   CRASH_ON_TERM  the module with this id aborts instead of ending when it is asked to end
+//   CRASH_FILE     a module that gets SIGUSR1 crashes with the mode that is the first word here
 //   READY_FD       where the module writes its id when it runs (set by the manager)
 //   GO_FD          the module goes on when this is closed (set by the manager)
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -67,10 +69,27 @@ void meet_the_others(const std::string& id) {
     }
 }
 
-[[noreturn]] void run_for_ever() {
-    for (;;) {
+sigset_t request_to_crash() {
+    sigset_t request;
+    sigemptyset(&request);
+    sigaddset(&request, SIGUSR1);
+    return request;
+}
+
+// Runs until somebody asks for a crash, and returns the mode. Without CRASH_FILE nobody can.
+std::string await_request() {
+    const std::string path = environment("CRASH_FILE");
+    std::string mode;
+    while (path.empty()) {
         pause();
     }
+    while (mode.empty()) {
+        const sigset_t request = request_to_crash();
+        int unused = 0;
+        sigwait(&request, &unused);
+        std::ifstream(path) >> mode;
+    }
+    return mode;
 }
 
 // Crashes on the thread that the mode names. A worker waits until the main thread sleeps in
@@ -97,10 +116,16 @@ int main(int argc, char** argv) {
         return list_modes();
     }
     const std::string id = option(argc, argv, "--module");
-    const std::string mode = environment("CRASH_MODE");
+    std::string mode = environment("CRASH_MODE");
     const std::string victim = environment("CRASH_MODULE");
     if (!id.empty() && environment("CRASH_ON_TERM") == id) {
         std::signal(SIGTERM, [](int) { std::abort(); });
+    }
+
+    if (!environment("CRASH_FILE").empty()) {
+        // No thread may take the signal away from the main thread's sigwait.
+        const sigset_t request = request_to_crash();
+        pthread_sigmask(SIG_BLOCK, &request, nullptr);
     }
 
     // As in EVerest, the name is set when threads already run: they keep the old one.
@@ -113,7 +138,7 @@ int main(int argc, char** argv) {
     everest_log::write(Level::info, argv[0], "Session 4711 started on connector 1");
     everest_log::write(Level::info, argv[0], "DC power supply set: 400.00V/20.00A");
     if (mode.empty() || (!victim.empty() && victim != id)) {
-        run_for_ever();
+        mode = await_request();
     }
     return crash_with(crash::find_mode(mode));
 }
