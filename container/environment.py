@@ -212,6 +212,8 @@ def mqtt_problems(user: str | None, password: str | None) -> list[str]:
     problems = []
     if user is not None and not re.fullmatch(r"[A-Za-z0-9_.@-]{1,64}", user):
         problems.append(f"MQTT_USER is {shown(user)}: must be 1 to 64 of A-Z a-z 0-9 and _ . @ -")
-    if password is not None and not (len(password) <= 128 and PRINTABLE.fullmatch(password)):
-        problems.append("MQTT_PASSWORD must be 1 to 128 printable ASCII characters")
+    # mosquitto_passwd -U takes a line's second field, and colons part fields
+    fits = password is None or (PRINTABLE.fullmatch(password) and ":" not in password)
+    if not fits or len(password or "") > 128:
+        problems.append("MQTT_PASSWORD must be 1 to 128 printable ASCII characters, but no colon")
     return problems

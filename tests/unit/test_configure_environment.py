@@ -246,11 +246,13 @@ def test_every_bad_variable_gets_a_line() -> None:
 
 
 def test_the_account_for_mqtt() -> None:
-    assert settings_of({"MQTT_USER": "me", "MQTT_PASSWORD": "it's: #1"}) == settings_of({})
+    assert settings_of({"MQTT_USER": "me", "MQTT_PASSWORD": "it's #1"}) == settings_of({})
     assert "both" in problem(MQTT_USER="me")
     assert "both" in problem(MQTT_PASSWORD="me")
     assert problem(MQTT_USER="a:b", MQTT_PASSWORD="x").startswith("MQTT_USER")
-    assert problem(MQTT_USER="a", MQTT_PASSWORD="x\ny").startswith("MQTT_PASSWORD must")
+    for password in ("x\ny", "x:y", "x" * 129):
+        line = problem(MQTT_USER="a", MQTT_PASSWORD=password)
+        assert line.startswith("MQTT_PASSWORD must")
 
 
 # -- the name of what is kept
