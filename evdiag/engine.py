@@ -29,7 +29,7 @@ from evdiag.analyze.terminate import ended_itself
 from evdiag.analyze.unwind import Unwinder
 from evdiag.analyze.waits import deadlock, with_waits
 from evdiag.errors import ExecutableMismatch
-from evdiag.model.core import CoreFacts, MappedFile, ModuleIdentity
+from evdiag.model.core import CoreFacts, MappedFile, ModuleIdentity, StartupFacts
 from evdiag.model.crash import Cause, CrashFacts, LastWords
 from evdiag.model.incident import NOTE_SUFFIX, CaptureNote
 from evdiag.model.logs import LogFacts
@@ -90,15 +90,9 @@ class Analysis:
         self.engine, self.path, self.log = engine, path, log
         self.timings: dict[str, float] = {}
         self._clock = time.process_time()
-        data, facts = load_core(path)
-        noted = noted_beside(path, facts)
-        self.facts, self.note, self._doubts = noted.facts, noted.note, noted.problems
-        self.memory = Memory(data, self.facts)
-        self.startup = read_startup(self.facts, self.memory)
-        self.executable = executable_path(self.facts, self.memory)
-        if self.note is not None:
-            self.startup = with_arguments(self.startup, self.note)
-            self.executable = self.executable or self.note.executable
+        core = open_noted(path)
+        self.facts, self.note, self._doubts = core.facts, core.note, core.problems
+        self.memory, self.startup, self.executable = core.memory, core.startup, core.executable
         self.program: str | None = None
         """The executable's file on this machine."""
         self.states: dict[str, ModuleState] = {}
@@ -329,7 +323,39 @@ def _source_paths(file: str, options: Options) -> list[Path]:
     return found
 
 
-def noted_beside(path: Path, facts: CoreFacts) -> Agreed:
+class NotedCore(msgspec.Struct, frozen=True, kw_only=True):
+    """A core with the note beside it, and what both say of the process."""
+
+    facts: CoreFacts
+    memory: Memory
+    note: CaptureNote | None
+    problems: tuple[SoftError, ...]
+    startup: StartupFacts
+    executable: str | None
+
+
+def open_noted(path: Path) -> NotedCore:
+    """Open a core, and use of its note what it does not contradict. Raises CoreError."""
+    data, facts = load_core(path)
+    noted = _noted_beside(path, facts)
+    facts, note = noted.facts, noted.note
+    memory = Memory(data, facts)
+    startup = read_startup(facts, memory)
+    executable = executable_path(facts, memory)
+    if note is not None:
+        startup = with_arguments(startup, note)
+        executable = executable or note.executable
+    return NotedCore(
+        facts=facts,
+        memory=memory,
+        note=note,
+        problems=noted.problems,
+        startup=startup,
+        executable=executable,
+    )
+
+
+def _noted_beside(path: Path, facts: CoreFacts) -> Agreed:
     """What the core writer noted of a core, as far as the core does not contradict it."""
     note = load_note(path)
     source = f"{path.name}{NOTE_SUFFIX}"

@@ -11,7 +11,7 @@ import msgspec
 
 from evdiag import __version__
 from evdiag.adapters import host
-from evdiag.adapters.files import load_core, load_note
+from evdiag.adapters.files import load_note
 from evdiag.adapters.incident import LogFile, gather, mtime, pieces
 from evdiag.analyze import captured
 from evdiag.analyze.causality import decide, decide_without_logs
@@ -37,7 +37,7 @@ from evdiag.analyze.retell import (
     with_excerpts,
 )
 from evdiag.analyze.times import utc_words
-from evdiag.engine import Analysis, Engine, noted_beside
+from evdiag.engine import Analysis, Engine, open_noted
 from evdiag.errors import CoreError, CoreNotFound
 from evdiag.model.crash import Cause
 from evdiag.model.incident import CaptureNote, CoreSeen, Member, Run
@@ -45,8 +45,7 @@ from evdiag.model.logs import LogEvent, LogFacts
 from evdiag.model.report import Process, Provenance, Report, SoftError, Tool, Verdict
 from evdiag.parse.logs import read_events
 from evdiag.parse.logs._lines import batches, without_colours
-from evdiag.parse.memory import Memory
-from evdiag.parse.startup import executable_path, module_identity, read_startup
+from evdiag.parse.startup import module_identity
 
 MAX_EVENTS = 20_000
 """Events of one log that are kept, the last ones; a run of EVerest has about a hundred."""
@@ -107,7 +106,7 @@ class Incident:
     def _look(self, path: Path) -> CoreSeen | None:
         """What the headers of a core say; None if it cannot be used, which is told at the end."""
         try:
-            data, facts = load_core(path)
+            core = open_noted(path)
         except CoreError as error:
             self._broken.append(Outcome(path, error=error))
             note = load_note(path)
@@ -115,24 +114,17 @@ class Incident:
                 why = note.error or f"{path.name} cannot be read"
                 self.given.lone.append(msgspec.structs.replace(note, core=None, error=why))
             return None
-        noted = noted_beside(path, facts)
-        facts, note = noted.facts, noted.note
-        memory = Memory(data, facts)
-        startup = read_startup(facts, memory)
-        executable = executable_path(facts, memory)
-        if note is not None:
-            startup = captured.with_arguments(startup, note)
-            executable = executable or note.executable
-        identity = module_identity(startup.argv, startup.environment, executable)
+        facts, startup = core.facts, core.startup
+        identity = module_identity(startup.argv, startup.environment, core.executable)
         return CoreSeen(
             path=str(path),
             pid=facts.pid,
             module_id=identity.id if identity else None,
-            program=(executable or facts.name).rpartition("/")[2] or None,
+            program=(core.executable or facts.name).rpartition("/")[2] or None,
             signal=facts.signal.number if facts.signal else None,
             written=mtime(path),
             is_whole=not facts.missing,
-            note=note,
+            note=core.note,
         )
 
     def _without_doubles(self, seen: list[CoreSeen], named: Sequence[Path]) -> list[CoreSeen]:
