@@ -6,24 +6,12 @@ import shutil
 from pathlib import Path
 
 import jsonschema
-import pytest
 
 from evdiag.adapters.files import load_core
 from evdiag.report.schema import schema
 from tests.cli.conftest import Evdiag
-from tests.cli.test_incident import PID, SUPERVISOR, log
-
-
-@pytest.fixture
-def folder(tmp_path: Path, core: Path) -> Path:
-    """As EVerest's container leaves it: the demo's core, and the logs of its last moments."""
-    made = tmp_path / "bundle"
-    (made / "logs").mkdir(parents=True)
-    (made / "cores").mkdir()
-    shutil.copyfile(core, made / "cores/core.EvseManager")
-    (made / "logs/everest.log").write_text(log("evse_manager", "ocpp"))
-    (made / "logs/supervisord.log").write_text(SUPERVISOR)
-    return made
+from tests.cli.test_incident import PID, log
+from tests.cli.test_incident import folder as folder  # a fixture here too
 
 
 def noted(beside: Path, **more: object) -> Path:

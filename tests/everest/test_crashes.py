@@ -12,10 +12,11 @@ import pytest
 from evdiag.cli import main
 from tests.everest.conftest import Station, stations
 from tests.everest.crash_cases import CASES, OCSP, CrashCase
+from tests.support.charger import CORES
 from tests.support.core_files import CORE_PATTERN
 from tests.support.crasher_build import cache_directory, locked
 from tests.support.csms import Message, requests
-from tests.support.real_charger import CORES, RealCharger
+from tests.support.real_charger import RealCharger
 
 pytestmark = [pytest.mark.everest, pytest.mark.timeout(600)]
 

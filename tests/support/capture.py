@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .capture_sidecar import Sidecar, read_sidecar
-from .core_files import DEADLINE_SECONDS, STACK_BYTES, CrasherFailed
+from .core_files import STACK_BYTES, await_end
 from .crasher_build import CannotBuild, cache_directory, compiler_id, locked, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,17 +231,12 @@ def start_under(capture: Capture, start: Start, folder: Path) -> subprocess.Pope
 
 def end_of(process: subprocess.Popen[bytes], folder: Path, since: float) -> Run:
     """Wait for the end of a process and say what is left of it."""
-    try:
-        stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        stdout, stderr = process.communicate()
-        raise CrasherFailed(f"process {process.pid} did not end: {stderr!r}") from None
+    ending = await_end(process)
     return Run(
-        pid=process.pid,
-        status=process.returncode,
-        stdout=stdout.decode(errors="replace"),
-        stderr=stderr.decode(errors="replace"),
+        pid=ending.pid,
+        status=ending.status,
+        stdout=ending.stdout,
+        stderr=ending.stderr,
         folder=folder,
         seconds=time.monotonic() - since,
     )

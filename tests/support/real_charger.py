@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support import charger
+from tests.support.charger import CORES
 from tests.support.csms import Journal, Version
 from tests.support.mqtt import Mqtt
 
-CORES = "/tmp/everest-logs"
 USER, PASSWORD = "tester", "tester-password"
 UP = "EVerest up and running"
 START_SECONDS = 90.0
@@ -52,10 +53,10 @@ _numbers = count(1)
 
 def docker(*arguments: str | Path, seconds: float = 60.0) -> str:
     """What a docker command prints; an AssertionError with its complaint if it fails."""
-    command = ["docker", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip() or done.stdout}"
-    return done.stdout
+    words = [str(argument) for argument in arguments]
+    said = charger.docker(*words, seconds=seconds)
+    assert said.code == 0, f"docker {' '.join(words)}: {said.err.strip() or said.out}"
+    return said.out
 
 
 @contextmanager
