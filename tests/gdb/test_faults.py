@@ -29,7 +29,7 @@ from evdiag.values import add_values
 from tests.conftest import need
 from tests.support import fake_gdb
 from tests.support.crashers import CannotBuild, CannotMakeCores, make_core, mode_named
-from tests.support.processes import ended, none_left
+from tests.support.processes import Growth, ended, none_left
 
 TIMEOUT = 2.0
 SLACK = 3.0
@@ -205,31 +205,23 @@ def test_a_gdb_that_is_too_old(
     assert note is None or note in said
 
 
-def memory(name: str) -> int:
-    """Megabytes that this process has now, or had at most."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(f"{name}:")[2].split()[0]) >> 10
-
-
 @pytest.mark.parametrize(("megabytes", "most_seconds"), [(4, 5.0), (40, 15.0)])
 def test_a_large_document(
     megabytes: int, most_seconds: float, crashed: Crashed, tmp_path: Path
 ) -> None:
-    before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forget the largest size so far
     begun = time.monotonic()
 
-    document = answer(crashed, fake("large", crashed, size=megabytes), tmp_path).document
+    with Growth() as grown:
+        document = answer(crashed, fake("large", crashed, size=megabytes), tmp_path).document
 
     seconds = time.monotonic() - begun
-    grown = memory("VmHWM") - before
-    print(f"{megabytes} MB: {seconds:.1f} s, {grown} MB more at most")
+    print(f"{megabytes} MB: {seconds:.1f} s, {grown.megabytes} MB more at most")
     first, *_, last = variables = document.threads[0].frames[0].locals
     assert len(variables) == megabytes * 1024 + 1
     assert last.value == fake_gdb.VALUE
     assert (first.value or "").startswith('quoted " and \\ \n')
     assert seconds < most_seconds
-    assert grown < 10 * megabytes + 32
+    assert grown.megabytes < 10 * megabytes + 32
 
 
 def test_gdb_runs_with_limits(crashed: Crashed, tmp_path: Path) -> None:

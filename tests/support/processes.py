@@ -26,6 +26,26 @@ def ended(pid: int, seconds: float = SECONDS) -> bool:
         os.close(fd)
 
 
+class Growth:
+    """How much memory this process took at most within a `with` block, in megabytes.
+
+    Its largest size ever says nothing: an earlier test of the same worker may have needed more.
+    """
+
+    def __enter__(self) -> "Growth":
+        self._before = _memory("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the largest size so far: proc(5)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.megabytes = _memory("VmHWM") - self._before
+
+
+def _memory(name: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) >> 10
+
+
 def running() -> dict[int, str]:
     """Children of this process, their children and so on: pid and name; no zombies."""
     names, parents = {}, {}
