@@ -3,6 +3,20 @@
     EvdiagError
     ├── UsageError            2   the command line does not make sense
     ├── OutputNotWritten      2   -o names a place that cannot be written
+    ├── NotReady              3   checks failed; all of them are named at once
+    │   ├── NameInUse             a charger or container of that name is there already
+    │   ├── PortInUse             somebody else listens on the port
+    │   └── DiskFull              the engine has no room left
+    ├── EngineError           4   the container engine is of no use
+    │   ├── EngineUnreachable     nothing answers, or the connection broke
+    │   ├── EngineForbidden       no permission to talk to it
+    │   ├── EngineTooOld          it does not know what evdiag needs
+    │   ├── EngineTimeout         it did not answer in time
+    │   └── EngineRefused         it answered with an error that evdiag does not know
+    ├── NoSuchContainer       5   there is none of that name, or it was removed meanwhile
+    ├── ContainerStopped      5   it has ended, and the command needs a running one
+    ├── NoSuchImage           5   the engine does not have it and could not get it
+    ├── BuildFailed           6   a step of the Dockerfile failed
     ├── CoreError             8   the core cannot be used
     │   ├── CoreNotFound          no such file, a directory, no permission
     │   ├── NotACore              empty, random bytes, text, an ELF file that is no core
@@ -84,6 +98,100 @@ class OutputNotWritten(EvdiagError):
 
     exit_code = ExitCode.USAGE
     advice = "Name another place with -o, or leave -o out to print the report."
+
+
+class NotReady(EvdiagError):
+    """Something has to be put right first."""
+
+    exit_code = ExitCode.NOT_READY
+    advice = "`evdiag doctor` looks at everything that matters and names each fix."
+
+
+class NameInUse(NotReady):
+    """A container of that name is there already."""
+
+    advice = "Start it anew with --replace, or another one beside it with --name."
+
+
+class PortInUse(NotReady):
+    """Somebody else listens on the port."""
+
+    advice = "Choose another port with --port."
+
+
+class DiskFull(NotReady):
+    """The engine has no room left."""
+
+    advice = "`docker system df` shows what takes the room; `docker system prune` frees some."
+
+
+class EngineError(EvdiagError):
+    """The container engine is of no use."""
+
+    exit_code = ExitCode.ENGINE
+
+
+class EngineUnreachable(EngineError):
+    """Nothing answers where the engine should be, or the connection broke."""
+
+    advice = (
+        "Start it (`sudo systemctl start docker`, or Docker Desktop), or say where it is: "
+        "DOCKER_HOST, or `docker context use NAME`."
+    )
+
+
+class EngineForbidden(EngineError):
+    """There is an engine, but this user must not talk to it."""
+
+    advice = (
+        "Join its group (`sudo usermod -aG docker $USER`, then log in again), or use a rootless "
+        "engine."
+    )
+
+
+class EngineTooOld(EngineError):
+    """The engine does not know what evdiag needs."""
+
+    advice = "evdiag needs Docker 20.10 (API 1.41) or later."
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer in time."""
+
+    advice = "It may be busy: try again. Give it more time with EVDIAG_ENGINE_TIMEOUT=SECONDS."
+
+
+class EngineRefused(EngineError):
+    """The engine answered with an error that evdiag does not know."""
+
+    advice = "The engine's own log says more: `journalctl -u docker`, or Docker Desktop's."
+
+
+class NoSuchContainer(EvdiagError):
+    """There is no container of that name, or it was removed meanwhile."""
+
+    exit_code = ExitCode.NO_SUCH_CONTAINER
+    advice = "`evdiag run` starts a charger; another one's name is given with --name."
+
+
+class ContainerStopped(EvdiagError):
+    """The container has ended, and the command needs a running one."""
+
+    exit_code = ExitCode.NO_SUCH_CONTAINER
+    advice = "`evdiag logs` shows its last words; `evdiag run --replace` starts it anew."
+
+
+class NoSuchImage(EvdiagError):
+    """The engine does not have the image and could not get it."""
+
+    exit_code = ExitCode.NO_SUCH_CONTAINER
+    advice = "`evdiag build` makes it; another one's name is given with --image."
+
+
+class BuildFailed(EvdiagError):
+    """A step of the Dockerfile failed."""
+
+    exit_code = ExitCode.BUILD_FAILED
 
 
 class CoreError(EvdiagError):
