@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from evdiag.adapters.files import write_text
@@ -49,6 +50,46 @@ class Progress:
             sys.stderr.write("\r" + " " * self._shown + "\r")
             sys.stderr.flush()
             self._shown = 0
+
+
+class Steps:
+    """What a command does step by step, on stderr: one line for each that is over.
+
+    On a terminal the current one is shown too, with what it is at and since when.
+    """
+
+    def __init__(self) -> None:
+        self._live = Progress()
+        self._text = ""
+        self._begun = time.monotonic()
+        plain = not (sys.stderr.encoding or "").lower().startswith("utf")
+        self._done_mark, self._warn_mark = ("ok", "!!") if plain else ("✓", "!")
+
+    def begin(self, text: str) -> None:
+        """A step starts."""
+        self._text, self._begun = text, time.monotonic()
+        self._live(text)
+
+    def at(self, detail: str) -> None:
+        """What the current step is at: `12 of 23 modules`."""
+        seconds = time.monotonic() - self._begun
+        self._live(f"{self._text}: {detail} ({seconds:.0f} s)")
+
+    def done(self, text: str = "") -> None:
+        """The current step is over; the text says what came out."""
+        self._live.done()
+        seconds = time.monotonic() - self._begun
+        took = f"  ({seconds:.1f} s)" if seconds >= 0.1 else ""
+        say(f"{self._done_mark} {text or self._text}{took}")
+
+    def warn(self, text: str) -> None:
+        """Something that the user should know; the step goes on."""
+        self._live.done()
+        say(f"{self._warn_mark} {text}")
+
+    def stop(self) -> None:
+        """Wipe what is live: an error message follows."""
+        self._live.done()
 
 
 def _terminal_style(*, to_file: bool) -> tuple[int, bool]:

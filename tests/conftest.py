@@ -1,11 +1,14 @@
 """What holds for all tests: which tiers run, a clean environment, no processes in unit tests."""
 
+import fcntl
 import os
 import platform
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -103,6 +106,25 @@ def _tool(name: str) -> str:
         return "broken"
     first = done.stdout.partition("\n")[0].split()
     return first[-1] if first else "unknown"
+
+
+# -- what belongs to the machine
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test that changes the machine (its core pattern) while no other test runs.
+
+    The others share a lock, that one has it alone. Who waits for it stands at the gate meanwhile,
+    or the others would never let it in.
+    """
+    folder = Path(tempfile.gettempdir())
+    alone = item.get_closest_marker("changes_machine") is not None
+    with (folder / "evdiag-tests-machine.lock").open("a") as lock:
+        with (folder / "evdiag-tests-gate.lock").open("a") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        return (yield)
 
 
 # -- environment
