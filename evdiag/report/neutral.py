@@ -8,6 +8,7 @@ What means something to one format only (markup, HTML, Markdown) is that format'
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ _INVISIBLE = re.compile(
 )
 _ROOM_FOR_MARK = 40
 _MOST_REMEMBERED = 4000
+_LONGEST_REMEMBERED = 10_000
 _SURELY_SHORT = min(LONGEST_TEXT, LONGEST_FUNCTION)
 
 _AnyNoun = TypeVar("_AnyNoun", bound=Noun)
@@ -34,6 +36,12 @@ _AnyNoun = TypeVar("_AnyNoun", bound=Noun)
 
 def clean(text: str, limit: int = LONGEST_TEXT) -> str:
     """The text without what is invisible or what a terminal would obey, and not endless."""
+    if len(text) > _LONGEST_REMEMBERED:
+        return _cleaned(text, limit)
+    return _clean_again(text, limit)
+
+
+def _cleaned(text: str, limit: int) -> str:
     if len(text) <= limit:
         safe = _escape(text)
         if len(safe) <= limit:
@@ -45,6 +53,10 @@ def clean(text: str, limit: int = LONGEST_TEXT) -> str:
         kept = kept[: len(kept) * room // len(safe)]
         safe = _escape(kept)
     return f"{safe}… ({len(text) - len(kept):,} more characters)"
+
+
+_clean_again = lru_cache(maxsize=500)(_cleaned)
+"""A report names the same files and functions in thousands of frames."""
 
 
 def neutralise(report: Report) -> Report:
