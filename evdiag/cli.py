@@ -1,14 +1,17 @@
 """The command line: one Typer application built from the registry of commands."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
 
 import typer
 
-from evdiag import __version__
+from evdiag import __version__, config
 from evdiag.commands import COMMANDS
-from evdiag.errors import EvdiagError, ExitCode
+from evdiag.errors import EvdiagError, ExitCode, UsageError
 
 
 def build_app() -> typer.Typer:
@@ -52,16 +55,33 @@ def help_texts() -> dict[str, str]:
     return found
 
 
+def _read_config(group: Any, argv: Sequence[str]) -> config.Defaults | None:  # noqa: ANN401
+    """What `evdiag.yaml` says for the command; help does not depend on it. Raises UsageError."""
+    if not argv or argv[0] not in COMMANDS or "--help" in takewhile(lambda w: w != "--", argv):
+        return None
+    found = config.defaults(group, argv[0], os.environ)
+    if found is not None:
+        config.merge(group, argv[0], found)
+    return found
+
+
 def main(argv: Sequence[str]) -> int:
     """Run evdiag with these arguments and return its exit code. The only catch-all there is."""
     from evdiag.console import fail, say
 
+    code: object
+    found = None
     try:
-        code = build_app()(args=list(argv), prog_name="evdiag", standalone_mode=True)
+        group = typer.main.get_group(build_app())
+        found = _read_config(group, argv)
+        below = {argv[0]: found.values} if found else None
+        code = group(args=list(argv), prog_name="evdiag", default_map=below)
     except SystemExit as stop:
         code = stop.code
     except EvdiagError as error:
         fail(error)
+        if isinstance(error, UsageError) and found and found.keys:
+            say(f"  -> Options come from {found.path} too: {', '.join(found.keys)}.")
         return int(error.exit_code)
     except KeyboardInterrupt:
         say("evdiag: interrupted")

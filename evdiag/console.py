@@ -92,11 +92,12 @@ class Steps:
         self._live.done()
 
 
-def _terminal_style(*, to_file: bool) -> tuple[int, bool]:
+def terminal_style(*, to_file: bool = False) -> tuple[int, bool]:
     """(width, whether in colour): as stdout is (https://no-color.org)."""
     if to_file or not sys.stdout.isatty():
         columns = os.environ.get("COLUMNS", "")
-        return int(columns) if columns.isdecimal() else PIPED_WIDTH, False
+        usable = columns.isascii() and columns.isdecimal() and len(columns) < 5
+        return int(columns) if usable else PIPED_WIDTH, False
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return shutil.get_terminal_size().columns, not plain
 
@@ -136,7 +137,7 @@ class Output:
         if self.target is None and self.name == "terminal" and sys.stdout.isatty():
             from evdiag.report import terminal  # noqa: PLC0415 - brings Rich, 25 ms
 
-            width, colour = _terminal_style(to_file=False)
+            width, colour = terminal_style(to_file=False)
             self._write(terminal.render_first(report, width, colour))
             self._begun = report
 
@@ -156,7 +157,7 @@ class Output:
         if self.name == "terminal":
             from evdiag.report import terminal  # noqa: PLC0415
 
-            width, colour = _terminal_style(to_file=self.target is not None)
+            width, colour = terminal_style(to_file=self.target is not None)
             if self._begun is not None:
                 return terminal.render_rest(report, width, colour, first=self._begun)
             return terminal.render(report, width, colour)

@@ -192,6 +192,7 @@ class BuildFailed(EvdiagError):
     """A step of the Dockerfile failed."""
 
     exit_code = ExitCode.BUILD_FAILED
+    advice = "The log has everything that the step said; layers that were finished are kept."
 
 
 class CoreError(EvdiagError):

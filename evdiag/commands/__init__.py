@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from evdiag.commands import backtrace, demo, gdb
+from evdiag.commands import (
+    backtrace,
+    demo,
+    gdb,
+)
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "backtrace": backtrace.command,

@@ -49,6 +49,14 @@ def find_running(engine: "ContainerEngine", name: str | None) -> ContainerFacts:
     found = find_charger(engine, name)
     if not found.is_running:
         code = "" if found.exit_code is None else f" with code {found.exit_code}"
-        ended = f"has ended{code}" if found.state == "exited" else f"is {found.state}"
-        raise ContainerStopped(f"{found.name} {ended}")
+        words = {
+            "exited": f"has ended{code}",
+            "created": "has never been started",
+            "removing": "is being removed",
+        }
+        advice = None
+        if found.state == "paused":
+            advice = f"`docker unpause {found.name}` lets it go on."
+        state = words.get(found.state, f"is {found.state}")
+        raise ContainerStopped(f"{found.name} {state}", advice=advice)
     return found

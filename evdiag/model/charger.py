@@ -22,6 +22,9 @@ PATTERN_LABEL = "org.evdiag.core-pattern"
 VERSION_LABEL = "org.evdiag.version"
 """On a container: the evdiag that started it."""
 
+TEST_PROCESS = "evdiag-doctor"
+"""What `doctor` lets crash, and a label of the container that it makes for it: no charger's."""
+
 RUNNING = "running"
 
 

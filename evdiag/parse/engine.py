@@ -118,7 +118,8 @@ def read_time(value: object) -> float | None:
         return None
     try:
         zone = match[3].replace("Z", "+00:00")
-        return datetime.fromisoformat(f"{match[1]}{match[2] or ''}{zone}").timestamp()
+        moment = datetime.fromisoformat(f"{match[1]}{match[2] or ''}{zone}")
+        return moment.astimezone(UTC).timestamp()  # what time_text can write again
     except (ValueError, OverflowError):
         return None
 

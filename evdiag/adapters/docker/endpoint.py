@@ -4,12 +4,16 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from evdiag.errors import UsageError
 
 DEFAULT = "unix:///var/run/docker.sock"
+FORMS = "Allowed are unix:///PATH/TO/SOCKET, tcp://HOST:PORT and ssh://USER@HOST."
+LONGEST_SOCKET = 107
+"""Bytes of a socket's path: unix(7)."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +32,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     """DOCKER_HOST, context NAME, default, or found."""
     tls: Tls | None = None
+
+    def __str__(self) -> str:
+        return f"{self.url} ({self.origin})"
 
     @property
     def is_local(self) -> bool:
@@ -59,7 +66,13 @@ def find_endpoint(environment: Mapping[str, str] | None = None) -> Endpoint:
     Docker Desktop, rootless engines, Colima and podman count too. Raises UsageError.
     """
     known = os.environ if environment is None else environment
-    if host := known.get("DOCKER_HOST"):
+    found = _find(known)
+    _check(found)
+    return found
+
+
+def _find(known: Mapping[str, str]) -> Endpoint:
+    if host := known.get("DOCKER_HOST", "").strip():
         return _from_host(host, known)
     folder = Path(known.get("DOCKER_CONFIG") or Path.home() / ".docker")
     name = known.get("DOCKER_CONTEXT") or _current_context(folder)
@@ -70,6 +83,34 @@ def find_endpoint(environment: Mapping[str, str] | None = None) -> Endpoint:
             if path.is_socket():
                 return Endpoint(url=f"unix://{path}", origin="found")
     return Endpoint(url=DEFAULT, origin="default")
+
+
+def _check(endpoint: Endpoint) -> None:
+    """Raise UsageError for what is no address: the SDK would guess, or break."""
+    url = endpoint.url
+    wrong = f"{endpoint.origin} says {url!r}, which is no address of a container engine"
+    try:
+        url.encode()
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except (ValueError, UnicodeError):
+        raise UsageError(wrong, advice=FORMS) from None
+    if parts.password:  # not to be printed
+        wrong = f"{endpoint.origin} has a password in it, which evdiag cannot use"
+    extra = parts.query or parts.fragment or parts.password or not url.isprintable() or " " in url
+    if parts.scheme == "unix":
+        right = not host and parts.path.startswith("/") and ";" not in parts.path
+    elif parts.scheme in ("tcp", "http", "https"):
+        right = bool(host and port)
+    else:
+        right = parts.scheme == "ssh" and bool(host)
+    if extra or not right:
+        raise UsageError(wrong, advice=FORMS)
+    if parts.scheme == "unix" and len(os.fsencode(parts.path)) > LONGEST_SOCKET:
+        raise UsageError(
+            f"{endpoint.origin} names a socket with a path of {len(os.fsencode(parts.path))} bytes",
+            advice=f"Unix allows {LONGEST_SOCKET}: link to its folder from a shorter path.",
+        )
 
 
 def _usual_sockets(environment: Mapping[str, str]) -> list[Path]:
@@ -119,7 +160,11 @@ def _from_context(name: str, folder: Path) -> Endpoint:
             advice="`docker context ls` lists them; `docker context use default` goes back.",
         ) from None
     except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise UsageError(f"the docker context {name!r} cannot be read: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"the docker context {name!r} cannot be read: {why}",
+            advice=f"Its file is {path}; `docker context use default` goes back.",
+        ) from None
     certificates = folder / "contexts/tls" / key / "docker"
     tls = None
     if certificates.is_dir():

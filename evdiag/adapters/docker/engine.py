@@ -1,15 +1,24 @@
 """A container engine: what it is, its images and containers, and programs run in them."""
 
 import os
+import re
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from evdiag.adapters.docker.endpoint import Endpoint, find_endpoint
-from evdiag.adapters.docker.errors import translated
-from evdiag.errors import EngineTooOld, EngineUnreachable, NoSuchContainer, UsageError
-from evdiag.model.charger import IMAGE_LABEL, ContainerFacts, EngineFacts, ImageFacts
+from evdiag.adapters.docker.errors import NOT_DOCKER, short, translated
+from evdiag.errors import (
+    EngineRefused,
+    EngineTooOld,
+    EngineUnreachable,
+    NoSuchContainer,
+    NoSuchImage,
+    UsageError,
+)
+from evdiag.model.charger import IMAGE_LABEL, TEST_PROCESS, ContainerFacts, EngineFacts, ImageFacts
 from evdiag.parse.engine import read_container, read_engine, read_image
 
 if TYPE_CHECKING:
@@ -19,6 +28,11 @@ OLDEST_API = (1, 41)
 """Docker 20.10: `host-gateway`, which `evdiag run` needs for a CSMS on this machine."""
 SECONDS = 60.0
 """For one answer of the engine; starting a container on a busy machine takes ten."""
+
+
+_CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""As the engine has them (moby, daemon/names); anything else would be another path of its API."""
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]*")
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +64,11 @@ class ContainerEngine:
 
     def image(self, name: str) -> ImageFacts:
         """One of its images. Raises NoSuchImage."""
+        if not _IMAGE_NAME.fullmatch(name):
+            raise NoSuchImage(f"{name!r} cannot be the name of an image")
         with translated(f"look at the image {name}"):
-            return read_image(name, self.api.inspect_image(name))
+            document = self.api.inspect_image(name)
+        return read_image(name, _checked(document, f"look at the image {name}"))
 
     # -- containers
 
@@ -61,22 +78,28 @@ class ContainerEngine:
 
     def inspect(self, name: str) -> Any:  # noqa: ANN401
         """All that the engine knows of a container, passwords included. Raises NoSuchContainer."""
-        with translated(f"look at the container {name}"):
+        if not _CONTAINER_NAME.fullmatch(name):
+            raise NoSuchContainer(f"{name!r} cannot be the name of a container")
+        doing = f"look at the container {short(name)}"
+        with translated(doing):
             try:
-                return self.api.inspect_container(name)
+                document = self.api.inspect_container(name)
             except _not_found():
-                raise NoSuchContainer(f"there is no container called {name}") from None
+                raise NoSuchContainer(f"there is no container called {short(name)}") from None
+        return _checked(document, doing)
 
     def chargers(self) -> tuple[ContainerFacts, ...]:
         """All containers of an image of ours, whoever started them; the newest first."""
         with translated("list its containers"):
             listed = self.api.containers(all=True, filters={"label": IMAGE_LABEL})
         found = []
-        for entry in listed:
+        for entry in listed if isinstance(listed, list) else []:
             try:
-                found.append(self.container(entry["Id"]))
+                facts = self.container(_checked(entry, "list its containers").get("Id", ""))
             except NoSuchContainer:  # removed meanwhile
                 continue
+            if TEST_PROCESS not in facts.labels:
+                found.append(facts)
         return tuple(found)
 
     def run_in(
@@ -88,21 +111,42 @@ class ContainerEngine:
         environment: Mapping[str, str] | None = None,
     ) -> Ran:
         """Run a program in a running container to its end. Raises ContainerStopped."""
-        with translated(f"run {command[0]} in {container}"):
+        doing = f"run {command[0]} in {short(container)}"
+        with translated(doing):
             made = self.api.exec_create(
                 container, list(command), user=user, environment=dict(environment or {})
             )
-            out, err = self.api.exec_start(made["Id"], demux=True)
-            # a container that dies meanwhile ends its programs with 137, or takes the code along
-            code = self.api.exec_inspect(made["Id"]).get("ExitCode")
-        return Ran(code=137 if code is None else code, out=out or b"", err=err or b"")
+            number = _checked(made, doing).get("Id")
+            out, err = self._output(str(number))
+            ended = self.api.exec_inspect(number)
+        # a container that dies meanwhile ends its programs with 137, or takes the code along
+        code = _checked(ended, doing).get("ExitCode")
+        return Ran(code=code if isinstance(code, int) else 137, out=out, err=err)
+
+    def _output(self, number: str) -> tuple[bytes, bytes]:
+        """Start a program that was made ready, and read what it prints until it ends.
+
+        Not by the SDK: it asks for the bare socket, and what came together with the answer's
+        head is lost then.
+        """
+        import docker.errors  # noqa: PLC0415
+
+        url = f"{self.api.base_url}/v{self.api.api_version}/exec/{number}/start"
+        # programs may be silent for long: no limit for reading
+        limits = (self.api.timeout, None)
+        asked = {"Detach": False, "Tty": False}
+        with self.api.post(url, json=asked, stream=True, timeout=limits) as answer:
+            if answer.status_code >= 400:
+                kind = docker.errors.APIError
+                raise kind("", response=answer, explanation=_sentence(answer))
+            return split_output(answer.content)
 
     def archive(self, container: str, path: str) -> Iterator[bytes]:
         """A file or folder of a container, also of one that has ended, as pieces of a tar.
 
         Raises FileNotFoundError if there is none; links are not followed.
         """
-        with translated(f"copy {path} out of {container}"):
+        with translated(f"copy {path} out of {short(container)}"):
             try:
                 pieces, _ = self.api.get_archive(container, path)
             except _not_found() as error:
@@ -128,20 +172,22 @@ def connect(timeout: float | None = None) -> ContainerEngine:
             advice="Forward the socket: `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST`, "
             "then set DOCKER_HOST=unix:///tmp/engine.sock.",
         )
-    try:
-        with translated(f"talk to {endpoint.url}"):
-            api = _client(endpoint, timeout or _timeout())
-            version = api.version(api_version=False)
-    except EngineUnreachable as error:
-        message = f"{error} ({endpoint.url}, by {endpoint.origin})"
-        raise EngineUnreachable(message) from error
-    _check_version(version)
-    return ContainerEngine(api, endpoint, version)
+    limit = timeout or _timeout()
+    oldest = ".".join(map(str, OLDEST_API))
+    with translated("ask the engine for its version", where=str(endpoint)):
+        asking = _client(endpoint, limit, oldest)
+        try:
+            version = asking.version(api_version=False)
+        finally:
+            asking.close()
+    spoken = _api_version(version, endpoint)
+    return ContainerEngine(_client(endpoint, limit, spoken), endpoint, version)
 
 
-def _client(endpoint: Endpoint, timeout: float) -> Any:  # noqa: ANN401
+def _client(endpoint: Endpoint, timeout: float, version: str) -> Any:  # noqa: ANN401
     import docker  # noqa: PLC0415
     import docker.tls  # noqa: PLC0415
+    from docker.errors import InvalidConfigFile  # noqa: PLC0415
 
     tls: Any = False
     if endpoint.tls is not None:
@@ -151,7 +197,49 @@ def _client(endpoint: Endpoint, timeout: float) -> Any:  # noqa: ANN401
             ca_cert=str(endpoint.tls.ca) if endpoint.tls.ca else None,
             verify=endpoint.tls.verify,
         )
-    return docker.APIClient(base_url=endpoint.url, timeout=timeout, tls=tls)
+    try:
+        api = docker.APIClient(base_url=endpoint.url, version=version, timeout=timeout, tls=tls)
+    except (
+        InvalidConfigFile,
+        *(ValueError, TypeError, LookupError, AttributeError, RecursionError),
+    ) as error:
+        # nothing was sent yet: what is left to go wrong is the user's config.json for docker
+        raise UsageError(
+            f"docker's own configuration cannot be used: {type(error).__name__}, {error}",
+            advice="Correct ~/.docker/config.json, or name another folder by DOCKER_CONFIG.",
+        ) from error
+    # else REQUESTS_CA_BUNDLE goes before the engine's own ca.pem, and ~/.netrc is read
+    api.trust_env = False
+    return api
+
+
+def _checked(document: object, doing: str) -> dict[str, Any]:
+    """An answer that has to be an object. Raises EngineRefused."""
+    if not isinstance(document, dict):
+        raise EngineRefused(f"could not {doing}: what the container engine answered is no answer")
+    return document
+
+
+def _sentence(answer: Any) -> str:  # noqa: ANN401
+    """What an error of the engine says."""
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return str(answer.text)
+
+
+def split_output(data: bytes) -> tuple[bytes, bytes]:
+    """Standard output and errors, which come in frames: kind, three zeros, size, bytes.
+
+    Docker Engine API, "Attach to a container". A frame that was cut off is taken as far as it goes.
+    """
+    parts: tuple[list[bytes], list[bytes]] = ([], [])
+    at = 0
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(">BxxxL", data, at)
+        parts[kind == 2].append(data[at + 8 : at + 8 + size])
+        at += 8 + size
+    return b"".join(parts[0]), b"".join(parts[1])
 
 
 def _timeout() -> float:
@@ -165,13 +253,21 @@ def _timeout() -> float:
     return seconds
 
 
-def _check_version(version: Mapping[str, object]) -> None:
-    api = str(version.get("ApiVersion", ""))
-    numbers = tuple(int(part) for part in api.split(".") if part.isdecimal())
-    if numbers < OLDEST_API:
-        raise EngineTooOld(
-            f"the container engine is version {version.get('Version')} with API {api or 'unknown'}"
+def _api_version(version: object, endpoint: Endpoint) -> str:
+    """The newest API that the engine speaks. Raises EngineTooOld, EngineUnreachable."""
+    about = version if isinstance(version, dict) else {}
+    text = str(about.get("ApiVersion", ""))
+    if not re.fullmatch(r"\d{1,4}\.\d{1,4}", text, re.ASCII):
+        raise EngineUnreachable(
+            f"no container engine answers at {endpoint}: what came back names no API version",
+            advice=NOT_DOCKER,
         )
+    major, minor = map(int, text.split("."))
+    if (major, minor) < OLDEST_API:
+        raise EngineTooOld(
+            f"the container engine at {endpoint} is version {about.get('Version')} with API {text}"
+        )
+    return text
 
 
 def _not_found() -> "type[docker.errors.NotFound]":

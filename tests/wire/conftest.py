@@ -1,0 +1,73 @@
+"""What the wire tests share: the real SDK talks to a server of ours on a socket."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evdiag.adapters.docker.engine import ContainerEngine, connect
+from evdiag.cli import main
+from tests.cli.conftest import Evdiag, Outcome
+from tests.support.wire import WireServer, serving
+
+FOREIGN = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The SDK leaves a socket to the garbage collector where nobody listens."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            leak = "ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning"
+            item.add_marker(pytest.mark.filterwarnings(leak, "ignore:unclosed:ResourceWarning"))
+
+
+@pytest.fixture(autouse=True)
+def home(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty home: nobody's contexts, logins and proxies."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder / ".docker"))
+    monkeypatch.setenv("EVDIAG_ENGINE_TIMEOUT", "5")
+    monkeypatch.chdir(folder)
+    for name in FOREIGN:
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    """Where a socket can be: the path of one must be short."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "engine.sock"
+
+
+@pytest.fixture
+def server(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WireServer]:
+    """An engine that knows its version, and what a test tells it."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with serving(path) as started:
+        yield started
+
+
+@pytest.fixture
+def engine(server: WireServer) -> Iterator[ContainerEngine]:
+    """evdiag's end of the connection."""
+    connected = connect()
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def evdiag(capsys: pytest.CaptureFixture[str]) -> Evdiag:
+    """Run `evdiag` in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return Outcome(code, said.out, said.err)
+
+    return run
