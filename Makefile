@@ -34,11 +34,10 @@ test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it m
 	$(BIN)/coverage report --include='evdiag/model/*,evdiag/parse/*,evdiag/analyze/*,evdiag/report/*' --fail-under=100
 
 # SOURCES=DIR: source trees of EVerest and its dependencies to build in place of clones; see
-# container/sources/README.md.
-IMAGE ?= evdiag/everest
-image: ## build the charger's image (the first time about an hour); SOURCES=DIR for own sources
-	container/context.sh $(SOURCES) | docker build --target runtime -t $(IMAGE) \
-	  --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" $(IMAGE_FLAGS) -
+# container/sources/README.md. IMAGE_FLAGS: more of what `evdiag build --help` lists.
+IMAGE ?= evdiag/everest:latest
+image: $(VENV)/installed ## build the charger's image (the first time about an hour); SOURCES=DIR for own sources
+	$(BIN)/evdiag build --tag $(IMAGE) $(if $(SOURCES),--sources $(SOURCES)) $(IMAGE_FLAGS)
 
 # The image is $EVDIAG_TEST_EVEREST_IMAGE, else evdiag/everest:latest.
 test-everest: $(VENV)/installed-dev ## test the built image: real EVerest, CSMS, cars, crashes (minutes)

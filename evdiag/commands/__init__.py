@@ -5,11 +5,13 @@ from typing import Final
 
 from evdiag.commands import (
     backtrace,
+    build,
     demo,
     gdb,
 )
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "build": build.command,
     "backtrace": backtrace.command,
     "gdb": gdb.command,
     "demo": demo.command,

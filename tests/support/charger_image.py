@@ -9,6 +9,8 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from evdiag.adapters.container_files import pieces
+
 from .crasher_build import (
     MODULE_TYPES,
     PYTHON_MODULE,
@@ -136,18 +138,6 @@ def forget_old_images() -> None:
             subprocess.run(["docker", "rmi", tag], capture_output=True, check=False, timeout=60)
 
 
-def container_context(extra: Iterable[tuple[str, bytes]] = ()) -> bytes:
-    """Return `container/` as a build context, with more files if wanted."""
-    memory = io.BytesIO()
-    with tarfile.open(fileobj=memory, mode="w") as tar:
-        for path in sorted(CONTAINER.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                entry = tar.gettarinfo(str(path), str(path.relative_to(CONTAINER)))
-                entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
-                with path.open("rb") as file:
-                    tar.addfile(entry, file)
-        for name, content in extra:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return memory.getvalue()
+def container_context() -> bytes:
+    """Return `container/` as a build context, as `evdiag build` sends it."""
+    return b"".join(pieces(CONTAINER))
