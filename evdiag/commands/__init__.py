@@ -8,10 +8,12 @@ from evdiag.commands import (
     build,
     demo,
     gdb,
+    logs,
 )
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "build": build.command,
+    "logs": logs.command,
     "backtrace": backtrace.command,
     "gdb": gdb.command,
     "demo": demo.command,
