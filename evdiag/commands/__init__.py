@@ -9,10 +9,14 @@ from evdiag.commands import (
     demo,
     gdb,
     logs,
+    run,
+    stop,
 )
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "build": build.command,
+    "run": run.command,
+    "stop": stop.command,
     "logs": logs.command,
     "backtrace": backtrace.command,
     "gdb": gdb.command,
