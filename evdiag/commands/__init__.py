@@ -7,6 +7,7 @@ from evdiag.commands import (
     backtrace,
     build,
     demo,
+    doctor,
     gdb,
     logs,
     run,
@@ -14,6 +15,7 @@ from evdiag.commands import (
 )
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "doctor": doctor.command,
     "build": build.command,
     "run": run.command,
     "stop": stop.command,
