@@ -10,7 +10,10 @@ from evdiag.commands import (
     doctor,
     gdb,
     logs,
+    mqtt,
     run,
+    shell,
+    status,
     stop,
 )
 
@@ -19,7 +22,10 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "build": build.command,
     "run": run.command,
     "stop": stop.command,
+    "status": status.command,
     "logs": logs.command,
+    "mqtt": mqtt.command,
+    "shell": shell.command,
     "backtrace": backtrace.command,
     "gdb": gdb.command,
     "demo": demo.command,

@@ -1,0 +1,206 @@
+"""What is looked at in a charger for its status: by a program in it, or by the engine alone."""
+
+import contextlib
+import io
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from evdiag.adapters.docker.engine import ContainerEngine
+from evdiag.adapters.docker.errors import translated
+from evdiag.adapters.docker.inside import source
+from evdiag.errors import EngineError
+from evdiag.model.charger import CORES, SERVICE_LOGS, ContainerFacts
+from evdiag.model.status import Gap
+from evdiag.parse.status import Cores, File, Note, Probe, UnreadableProbe, read_probe
+
+MQTT_SECONDS = 1.2
+"""EVerest's API says everything once a second."""
+TOPICS = (
+    "everest_api/connectors",
+    *("everest_api/+/var/session_info", "everest_api/+/var/powermeter"),
+    *("everest_api/+/var/ev_info", "everest_api/ocpp/var/connection_status"),
+    "everest_api/errors/var/active_errors",
+)
+ARCHIVE_BYTES, ARCHIVE_SECONDS = 256 << 20, 3.0
+"""Of a folder for cores that has to be read whole to learn what is in it."""
+MOST_ASKED = 120
+LONGEST_NOTE = 65536
+
+
+def probe(engine: ContainerEngine, facts: ContainerFacts) -> Probe:
+    """Let the program look. Raises UnreadableProbe, ContainerStopped, NoSuchContainer."""
+    asked = {
+        "cores": CORES,
+        "logs": SERVICE_LOGS,
+        "config": "/run/everest/config.yaml",
+        "socket": "/run/supervisor.sock",
+        "mqtt": ["mosquitto_sub", "-h", "127.0.0.1", "-F", "%x %t"]
+        + [word for topic in TOPICS for word in ("-t", topic)],
+        "mqtt_seconds": MQTT_SECONDS,
+    }
+    command = ["python3", "-I", "-S", "-c", source("status"), json.dumps(asked)]
+    ran = engine.run_in(facts.id, command, user="root")
+    if ran.code != 0:
+        said = (ran.err or ran.out).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise UnreadableProbe(said[:300] or f"the program that looks ended with code {ran.code}")
+    return read_probe(ran.out)
+
+
+# -- a container that does not run
+
+
+def cores_of_ended(
+    engine: ContainerEngine, facts: ContainerFacts
+) -> tuple[Cores | None, tuple[Gap, ...]]:
+    """The files in the folder for cores, and what could not be looked at.
+
+    The engine knows which files are new in the container, and tells the size of each without
+    sending it: a core's gigabytes need not be read. A folder on a volume has to be.
+    """
+    try:
+        if any(mount.target == CORES or CORES.startswith(f"{mount.target}/")
+               for mount in facts.mounts):  # fmt: skip
+            return _from_archive(engine, facts.id)
+        return _from_changes(engine, facts.id), ()
+    except (EngineError, FileNotFoundError, tarfile.TarError) as error:
+        return None, (Gap(part="cores", reason=str(error)),)
+
+
+def _from_changes(engine: ContainerEngine, container: str) -> Cores:
+    with translated(f"list the files of {container[:12]}"):
+        changes = engine.api.diff(container) or []
+    prefix = f"{CORES}/"
+    paths = [
+        str(change.get("Path", "")) for change in changes if change.get("Kind") != 2
+    ]  # removed
+    names = sorted({path.removeprefix(prefix) for path in paths if path.startswith(prefix)})
+    names = [name for name in names if _is_core(name)]
+    files, notes = [], []
+    for name in names[:MOST_ASKED]:
+        if name.endswith(".json"):
+            notes.append(Note(name=name, text=_small_file(engine, container, prefix + name)))
+        elif file := _file(engine, container, prefix + name):
+            files.append(file)
+    note_count = sum(name.endswith(".json") for name in names)
+    return Cores(
+        files=tuple(files),
+        notes=tuple(notes),
+        note_count=note_count,
+        left_out=max(len(names) - MOST_ASKED, 0),
+    )
+
+
+def _is_core(name: str) -> bool:
+    return "/" not in name and name.startswith(("core", ".core"))
+
+
+def _file(engine: ContainerEngine, container: str, path: str) -> File | None:
+    """What the engine says of a file without sending it."""
+    from docker.utils import decode_json_header  # noqa: PLC0415
+
+    from evdiag.parse.engine import read_time  # noqa: PLC0415
+
+    with translated(f"look at {path}"), _asked(engine, container, path, head=True) as answer:
+        header = answer.headers.get("X-Docker-Container-Path-Stat")
+    about = decode_json_header(header) if answer.ok and header else None
+    if not isinstance(about, dict):  # a link that leads nowhere, or a file that has gone
+        return None
+    size, mode = about.get("size"), about.get("mode")
+    # Go's os.FileMode: its upper bits tell what is no regular file
+    if not isinstance(size, int) or not isinstance(mode, int) or mode >> 19:
+        return None
+    name = path.rpartition("/")[2]
+    return File(name=name, size=max(size, 0), time=read_time(about.get("mtime")))
+
+
+def _small_file(engine: ContainerEngine, container: str, path: str) -> str | None:
+    content = b""
+    try:
+        for piece in engine.archive(container, path):
+            content += piece
+            if len(content) > 2 * LONGEST_NOTE:
+                return None
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            member = tar.next()
+            file = tar.extractfile(member) if member and member.isreg() else None
+            return None if file is None else file.read(LONGEST_NOTE).decode("utf-8", "replace")
+    except (FileNotFoundError, tarfile.TarError):
+        return None
+
+
+def _from_archive(engine: ContainerEngine, container: str) -> tuple[Cores, tuple[Gap, ...]]:
+    """What is in the folder, from the beginning of its archive."""
+    files: list[File] = []
+    notes: list[Note] = []
+    why = ""
+    with translated(f"copy {CORES} out of {container[:12]}"), _asked(
+        engine, container, CORES, head=False
+    ) as answer:  # fmt: skip
+        if not answer.ok:
+            raise FileNotFoundError(CORES)
+        try:
+            pieces: Any = _Stream(answer.iter_content(1 << 16))
+            with tarfile.open(fileobj=pieces, mode="r|") as tar:
+                for member in tar:
+                    _take(tar, member, files, notes)
+        except _Enough:
+            why = "the folder is large, so its end was not read"
+        except tarfile.ReadError as error:  # a file shrank meanwhile
+            why = str(error)
+    gaps = (Gap(part="cores", reason=why),) if why else ()
+    found = Cores(files=tuple(files), notes=tuple(notes), note_count=len(notes), left_out=len(gaps))
+    return found, gaps
+
+
+def _take(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, files: list[File], notes: list[Note]
+) -> None:
+    name = member.name.partition("/")[2]
+    if not member.isreg() or not _is_core(name):
+        return
+    if not name.endswith(".json"):
+        files.append(File(name=name, size=member.size, time=float(max(member.mtime, 0))))
+    elif member.size <= LONGEST_NOTE:
+        file = tar.extractfile(member)
+        text = None if file is None else file.read().decode("utf-8", "replace")
+        notes.append(Note(name=name, text=text))
+
+
+@contextlib.contextmanager
+def _asked(engine: ContainerEngine, container: str, path: str, *, head: bool) -> Iterator[Any]:
+    """The engine's answer about a path. The SDK has no HEAD, and no way to hang up."""
+    api = engine.api
+    url = api._url("/containers/{0}/archive", container)
+    ask = api.head if head else api.get
+    answer = ask(url, params={"path": path}, timeout=api.timeout, stream=True)
+    try:
+        yield answer
+    finally:
+        answer.close()
+
+
+class _Enough(Exception):
+    """So much of the archive has been read."""
+
+
+class _Stream:
+    """The pieces of an archive as a file for tarfile, until the budget is spent."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest, self._taken = pieces, b"", 0
+        self._deadline = time.monotonic() + ARCHIVE_SECONDS
+
+    def read(self, size: int) -> bytes:
+        while len(self._rest) < size:
+            piece = next(self._pieces, b"")
+            self._taken += len(piece)
+            if self._taken > ARCHIVE_BYTES or time.monotonic() > self._deadline:
+                raise _Enough
+            if not piece:
+                break
+            self._rest += piece
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
