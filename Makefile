@@ -29,7 +29,7 @@ test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it m
 	tests/install-tools.sh
 	tests/install-docker.sh
 	$(BIN)/coverage erase
-	COVERAGE_CORE=ctrace $(BIN)/coverage run -m pytest -n 2 $(PYTEST_FLAGS)
+	COVERAGE_CORE=ctrace $(BIN)/coverage run -m pytest -n 3 $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='evdiag/model/*,evdiag/parse/*,evdiag/analyze/*,evdiag/report/*' --fail-under=100
 

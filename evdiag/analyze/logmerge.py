@@ -9,10 +9,11 @@ ends lines are compared one by one, because neither log is quite in order of tim
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 
 import msgspec
 
-from evdiag.model.loglines import HEADED, MORE, TORN, LogLine
+from evdiag.model.loglines import HEADED, MORE, RAW, TORN, LogLine
 
 WHOLE_SECONDS = 19
 """Characters of a time like that of mosquitto and Node-RED."""
@@ -84,6 +85,9 @@ class _Service:
         head = Counter(_key(line) for line in ends.head if line.form == HEADED)
         tail = Counter(_key(line) for line in ends.tail if line.form == HEADED)
         self.near = head | tail
+        before = takewhile(lambda line: line.form != HEADED, ends.head)
+        self.lead = Counter(tuple(line.lines()) for line in before if line.form == RAW)
+        """Raw text that the file begins with; it belongs to no record of the file."""
         self.first = next((line.time for line in ends.head if line.form == HEADED), "")
         self.last: _Key | None = None
         self.after = 0
@@ -99,7 +103,7 @@ class _Service:
 
     def news(self, record: LogLine) -> LogLine | None:
         if record.form != HEADED:
-            return record if self.keeps else self._rest(record)
+            return self._rest(record) if not self.keeps or self._leads(record) else record
         if not self.near:
             self.older = True
             return record
@@ -110,6 +114,14 @@ class _Service:
         if _key(record) == self.last and not self.near[self.last]:
             self.skips = self.after + 1
         return self._rest(record)
+
+    def _leads(self, record: LogLine) -> bool:
+        """Whether the file begins with this text, which follows a record that the file has lost."""
+        lines = tuple(record.lines())
+        if self.lead[lines] < 1:
+            return False
+        self.lead[lines] -= 1
+        return True
 
     def _is_new(self, record: LogLine) -> bool:
         key = _key(record)

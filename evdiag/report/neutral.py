@@ -38,7 +38,8 @@ def clean(text: str, limit: int = LONGEST_TEXT) -> str:
     """The text without what is invisible or what a terminal would obey, and not endless."""
     if len(text) > _LONGEST_REMEMBERED:
         return _cleaned(text, limit)
-    return _clean_again(text, limit)
+    safe = _clean_again(text, limit)
+    return text if safe == text else safe  # the same object tells that nothing had to be changed
 
 
 def _cleaned(text: str, limit: int) -> str:

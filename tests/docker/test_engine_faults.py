@@ -26,12 +26,7 @@ from evdiag.errors import (
 from tests.conftest import need
 from tests.support.second_engine import IMAGE, SecondEngine, missing, second_engine
 
-pytestmark = [
-    pytest.mark.docker,
-    # the SDK leaves a socket to the garbage collector where a connection broke
-    pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-]
+pytestmark = pytest.mark.docker
 
 SECONDS = 20.0
 FULL = 48

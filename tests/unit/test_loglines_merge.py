@@ -294,3 +294,11 @@ def test_between_its_ends_a_file_is_believed() -> None:
     old, between, after = line("1", text="old"), line("5"), line("8", text="new")
     assert overlap.news([old, between, after]) == [old, after]
     assert (old.late, after.late) == (False, True)
+
+
+def test_raw_text_that_a_file_begins_with_comes_once() -> None:
+    """What is before it in the output is lost in the file, so it seems to belong to that."""
+    died, again = (line("", text=text, form=RAW) for text in ("died", "again"))
+    overlap = Overlap({"everest": ends(died, line("5"))})
+    lost = line("4", text="lost")
+    assert overlap.news([lost, died, again, line("5"), died]) == [lost, again, died]

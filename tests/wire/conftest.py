@@ -14,14 +14,6 @@ from tests.support.wire import WireServer, serving
 FOREIGN = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The SDK leaves a socket to the garbage collector where nobody listens."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            leak = "ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning"
-            item.add_marker(pytest.mark.filterwarnings(leak, "ignore:unclosed:ResourceWarning"))
-
-
 @pytest.fixture(autouse=True)
 def home(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty home: nobody's contexts, logins and proxies."""

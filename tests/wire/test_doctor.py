@@ -33,8 +33,8 @@ def prints(server: WireServer, output: bytes, *refusals: bytes) -> None:
 
     def attach(connection: Connection) -> None:
         connection.send(raw())
-        assert started.wait(10)
-        connection.send(output)
+        if started.wait(10):  # never, where the start is refused: the test has ended then
+            connection.send(output)
 
     def start(connection: Connection) -> None:
         started.set()
