@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from evdiag.adapters.docker.engine import ContainerEngine, connect
-from evdiag.cli import main
-from tests.cli.conftest import Evdiag, Outcome
+from tests.cli.conftest import evdiag  # noqa: F401 # a fixture
 from tests.support.wire import WireServer, serving
 
 FOREIGN = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH")
@@ -49,17 +48,3 @@ def engine(server: WireServer) -> Iterator[ContainerEngine]:
     connected = connect()
     yield connected
     connected.close()
-
-
-@pytest.fixture
-def evdiag(capsys: pytest.CaptureFixture[str]) -> Evdiag:
-    """Run `evdiag` in this process."""
-
-    def run(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return Outcome(code, said.out, said.err)
-
-    return run
