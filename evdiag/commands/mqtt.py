@@ -35,8 +35,9 @@ def listen(
 
     Raises NotReady if the broker does not answer, ContainerStopped, EngineError.
     """
-    from evdiag.adapters.docker.streams import STDOUT, attach_tied
+    from evdiag.adapters.docker.streams import attach_tied
     from evdiag.parse.mqtt import FORMAT, read_message
+    from evdiag.parse.output_frames import STDOUT
 
     command = ["mosquitto_sub", *BROKER, "-F", FORMAT]
     command += ["-C", str(count)] if count is not None else []

@@ -1,14 +1,10 @@
 """The program that looks around in a container, as far as it needs none; and a stream's frames."""
 
-import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evdiag.adapters.docker.inside import source, status
-from evdiag.adapters.docker.streams import Splitter
 
 CONNECTED = (
     "2026-11-23 00:48:22.391672 [\x1b[1;37mINFO\x1b[0m] \x1b[1;32mocpp:OCPP      \x1b[0m "
@@ -96,19 +92,3 @@ def test_modules_of_a_configuration(tmp_path: Path) -> None:
         "      x:\n      - module_id: y\n  bare:\nother:\n  not_one:\n    module: No\n"
     )
     assert status.configured(str(config)) == [["api", "API"], ["bare", ""]]
-
-
-@given(st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=40))), st.data())
-def test_frames_come_apart_however_they_arrive(
-    frames: list[tuple[int, bytes]], data: st.DataObject
-) -> None:
-    line = b"".join(struct.pack(">BxxxL", number, len(text)) + text for number, text in frames)
-    splitter = Splitter()
-    streams = {0: b"", 1: b"", 2: b""}
-    while line:
-        size = data.draw(st.integers(1, len(line)))
-        for number, text in splitter.feed(line[:size]):
-            streams[number] += text
-        line = line[size:]
-    for number in streams:
-        assert streams[number] == b"".join(text for stream, text in frames if stream == number)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from evdiag.adapters.docker.engine import split_output
 from evdiag.adapters.docker.errors import translated
 from evdiag.adapters.docker.inside import source
 from evdiag.errors import ContainerStopped, EngineRefused, EvdiagError, NotReady
@@ -21,6 +20,7 @@ from evdiag.model.doctor import (
 )
 from evdiag.model.signals import SIGABRT, SIGSEGV
 from evdiag.parse.doctor import LARGEST, read_crashes, read_inside
+from evdiag.parse.output_frames import split_output
 
 if TYPE_CHECKING:
     from evdiag.adapters.docker.engine import ContainerEngine

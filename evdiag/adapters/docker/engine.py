@@ -2,7 +2,6 @@
 
 import os
 import re
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from evdiag.errors import (
 )
 from evdiag.model.charger import IMAGE_LABEL, TEST_PROCESS, ContainerFacts, EngineFacts, ImageFacts
 from evdiag.parse.engine import read_container, read_engine, read_image
+from evdiag.parse.output_frames import split_output
 
 if TYPE_CHECKING:
     import docker
@@ -226,20 +226,6 @@ def _sentence(answer: Any) -> str:  # noqa: ANN401
         return str(answer.json()["message"])
     except (ValueError, LookupError, TypeError):
         return str(answer.text)
-
-
-def split_output(data: bytes) -> tuple[bytes, bytes]:
-    """Standard output and errors, which come in frames: kind, three zeros, size, bytes.
-
-    Docker Engine API, "Attach to a container". A frame that was cut off is taken as far as it goes.
-    """
-    parts: tuple[list[bytes], list[bytes]] = ([], [])
-    at = 0
-    while at + 8 <= len(data):
-        kind, size = struct.unpack_from(">BxxxL", data, at)
-        parts[kind == 2].append(data[at + 8 : at + 8 + size])
-        at += 8 + size
-    return b"".join(parts[0]), b"".join(parts[1])
 
 
 def _timeout() -> float:

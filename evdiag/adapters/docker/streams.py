@@ -5,7 +5,6 @@ import os
 import select
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,11 +12,9 @@ from typing import Any
 from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import translated
 from evdiag.adapters.docker.inside import source
+from evdiag.parse.output_frames import Splitter
 
 PIECE = 1 << 16
-_HEADER = struct.Struct(">BxxxL")
-"""docs.docker.com/engine/api, "Attach to a container": the stream, and how many bytes follow."""
-STDOUT, STDERR = 1, 2
 KILLED = 137
 """Exit code of what SIGKILL ended."""
 ENDED_SECONDS = 2.0
@@ -129,29 +126,6 @@ class Attached:
             self._opened.close()
         with contextlib.suppress(OSError):
             self._socket.close()
-
-
-class Splitter:
-    """Takes the frames of both output streams apart."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._stream, self._left = 0, 0
-
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The pieces that are in the next bytes of the line."""
-        data = self._rest + data
-        self._rest = b""
-        while data:
-            if self._left:
-                piece, data = data[: self._left], data[self._left :]
-                self._left -= len(piece)
-                yield self._stream, piece
-            elif len(data) < _HEADER.size:
-                self._rest, data = data, b""
-            else:
-                self._stream, self._left = _HEADER.unpack_from(data)
-                data = data[_HEADER.size :]
 
 
 def _read_early(opened: Any, line: Any) -> bytes:  # noqa: ANN401

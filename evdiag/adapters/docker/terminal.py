@@ -12,8 +12,9 @@ import tty
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from evdiag.adapters.docker.streams import PIECE, STDERR, Attached, Splitter
+from evdiag.adapters.docker.streams import PIECE, Attached
 from evdiag.errors import EngineError
+from evdiag.parse.output_frames import STDERR, Splitter
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 CODE_SECONDS = 2.0
