@@ -111,6 +111,29 @@ def read_container(document: object) -> ContainerFacts:
     )
 
 
+def read_listed(document: object) -> ContainerFacts:
+    """One entry of `/containers/json`: it has names, state, labels, ports and networks only."""
+    entry = _part(document)
+    number = _text(entry.get("Id"))
+    names = [_text(name).lstrip("/") for name in _list(entry.get("Names"))] or [number[:12]]
+    return ContainerFacts(
+        id=number,
+        # a container that is linked to others has longer names too: /other/alias
+        name=min(names, key=lambda name: name.count("/")),
+        image=_text(entry.get("Image")),
+        state=_text(entry.get("State")),
+        labels=_texts(entry.get("Labels")),
+        networks=tuple(_part(_part(entry.get("NetworkSettings")).get("Networks"))),
+        ports=tuple(
+            PortBinding(inside=inside, address=_text(port.get("IP")), port=outside)
+            for port in map(_part, _list(entry.get("Ports")))
+            if port.get("Type", "tcp") == "tcp"
+            and (outside := _number(port.get("PublicPort")))
+            and (inside := _number(port.get("PrivatePort"))) is not None
+        ),
+    )
+
+
 def read_time(value: object) -> float | None:
     """Seconds since 1970 of a time in the API (RFC 3339); its zero value is no time."""
     match = _TIME.match(_text(value))

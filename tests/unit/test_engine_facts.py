@@ -19,6 +19,7 @@ from evdiag.parse.engine import (
     read_container,
     read_engine,
     read_image,
+    read_listed,
     read_time,
     time_text,
 )
@@ -195,6 +196,36 @@ def test_a_container() -> None:
     assert facts.is_charger
 
 
+def test_a_container_in_a_list() -> None:
+    ports = [
+        {"IP": "127.0.0.1", "PrivatePort": 1880, "PublicPort": 18800, "Type": "tcp"},
+        {"IP": "127.0.0.1", "PrivatePort": 1880, "PublicPort": 18800, "Type": "udp"},
+        {"PrivatePort": 1884, "Type": "tcp"},
+        {"PublicPort": 7, "PrivatePort": "x"},
+    ]
+    found = read_listed(
+        {
+            "Id": "0123456789abcdef",
+            "Names": ["/other/alias", "/everest"],
+            "Image": "evdiag/everest",
+            "State": "running",
+            "Labels": {"a": "b"},
+            "Ports": ports,
+            "NetworkSettings": {"Networks": {"evdiag-everest": {}}},
+        }
+    )
+    assert found == ContainerFacts(
+        id="0123456789abcdef",
+        name="everest",
+        image="evdiag/everest",
+        state="running",
+        labels={"a": "b"},
+        networks=("evdiag-everest",),
+        ports=(PortBinding(inside=1880, address="127.0.0.1", port=18800),),
+    )
+    assert read_listed({"Id": "0123456789abcdef", "Names": None}).name == "0123456789ab"
+
+
 def test_a_container_of_podman() -> None:
     facts = read_container(
         {
@@ -261,7 +292,8 @@ JSON = st.recursive(
         st.sampled_from(
             ["Id", "Name", "State", "Status", "Config", "HostConfig", "Ulimits", "Soft", "Hard",
              "NetworkSettings", "Ports", "1880/tcp", "HostPort", "Mounts", "Env", "Labels", "Tmpfs",
-             "Health", "Created", "SystemTime", "Components", "SecurityOptions", "Memory"]
+             "Health", "Created", "SystemTime", "Components", "SecurityOptions", "Memory",
+             "Names", "PublicPort", "PrivatePort", "Type", "IP", "Networks"]
         ),
         inner,
         max_size=5,
@@ -273,6 +305,7 @@ JSON = st.recursive(
 @given(JSON, JSON)
 def test_any_answer_gives_facts(first: object, second: object) -> None:
     assert isinstance(read_container(first).ports, tuple)
+    assert isinstance(read_listed(first).name, str)
     assert isinstance(read_image("x", first).labels, dict)
     assert read_engine("e", first, second).endpoint == "e"
 

@@ -13,8 +13,9 @@ from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import translated
 from evdiag.analyze.run_plan import is_core
 from evdiag.errors import EngineRefused, EvdiagError, NoSuchContainer, NoSuchImage
-from evdiag.model.charger import CORES, ContainerFacts, PortBinding
+from evdiag.model.charger import CORES, ContainerFacts
 from evdiag.model.run import Plan
+from evdiag.parse.engine import read_listed
 
 STOP_SECONDS = 10
 """What the services of the image need at most, each after the other."""
@@ -39,31 +40,7 @@ def list_containers(engine: ContainerEngine) -> tuple[ContainerFacts, ...]:
     """All containers, in one answer: only names, states, labels, ports and networks are known."""
     with translated("list its containers"):
         listed = engine.api.containers(all=True)
-    return tuple(_listed(entry) for entry in listed)
-
-
-def _listed(entry: dict[str, Any]) -> ContainerFacts:
-    names = entry.get("Names") or [entry["Id"][:12]]
-    networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
-    # a container that is linked to others has longer names too: /other/alias
-    name = min((str(name).lstrip("/") for name in names), key=lambda text: text.count("/"))
-    return ContainerFacts(
-        id=str(entry["Id"]),
-        name=name,
-        image=str(entry.get("Image", "")),
-        state=str(entry.get("State", "")),
-        labels={str(key): str(text) for key, text in (entry.get("Labels") or {}).items()},
-        networks=tuple(networks),
-        ports=tuple(
-            PortBinding(
-                inside=int(port.get("PrivatePort", 0)),
-                address=str(port.get("IP", "")),
-                port=int(port["PublicPort"]),
-            )
-            for port in entry.get("Ports") or ()
-            if port.get("PublicPort") and port.get("Type", "tcp") == "tcp"
-        ),
-    )
+    return tuple(map(read_listed, listed if isinstance(listed, list) else ()))
 
 
 def cores_in(engine: ContainerEngine, charger: ContainerFacts) -> Iterator[str]:
