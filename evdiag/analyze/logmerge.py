@@ -96,6 +96,8 @@ class _Service:
             if line.form == HEADED:
                 self.last, self.after = _key(line), -1
             self.after += len(line.lines())
+        self.time = ""
+        """Of the record that is being read."""
         self.older = self.matched = False
         self.keeps = not self.near
         self.skips: int | None = None
@@ -107,6 +109,7 @@ class _Service:
         if not self.near:
             self.older = True
             return record
+        self.time = record.time
         self.keeps = self._is_new(record)
         self.skips = None
         if self.keeps:
@@ -145,6 +148,7 @@ class _Service:
         if not left:
             return None
         record.late = True
+        record.time = self.time or record.time  # it goes after the record that it belongs to
         if len(left) == len(lines):
             return record
         return msgspec.structs.replace(record, text=left[0], more=left[1:] or None, form=MORE)

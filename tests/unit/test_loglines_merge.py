@@ -42,6 +42,10 @@ def header(service: str, seconds: float) -> str:
     return f"{moment.day} {moment:%b %H:%M:%S} - [info] "
 
 
+STAMP = slice(8, 38)
+"""Where a frame has its time."""
+
+
 def frame(seconds: float, line: str) -> bytes:
     """A line as the engine sends it."""
     text = f"{at(seconds):%Y-%m-%dT%H:%M:%S.%f}000Z {line}\n".encode()
@@ -183,6 +187,8 @@ def test_each_line_comes_once_and_in_its_order(
     shown = [overlap.without_torn(batch) for batch in history]
     # whatever the engine repeats of the output when it is asked again
     again = data.draw(st.integers(0, until)) if position.stamp else 0
+    while 0 < again < len(lines) and lines[again][STAMP] == lines[again - 1][STAMP]:
+        again -= 1  # it is asked for a time: what came at the same one comes together
     shown += output(lines, again)
     found = seen(shown)
     for service, wanted in world.wanted.items():
@@ -302,3 +308,13 @@ def test_raw_text_that_a_file_begins_with_comes_once() -> None:
     overlap = Overlap({"everest": ends(died, line("5"))})
     lost = line("4", text="lost")
     assert overlap.news([lost, died, again, line("5"), died]) == [lost, again, died]
+
+
+def test_the_rest_of_a_record_goes_after_the_record_in_the_file() -> None:
+    """Alone it has the time at which the engine got it; a file's may tell whole seconds only."""
+    known = line("2026-11-23 00:48:16", "nodered", "begun")
+    overlap = Overlap({"nodered": ends(known)})
+    assert overlap.news([line("2026-11-23 00:48:16", "nodered", "begun")]) == []
+    (rest,) = overlap.news([line("2026-11-23 00:48:16.120", "nodered", "one", MORE)])
+    shown = merge([iter([[rest]]), iter([[known]])])
+    assert [found.text for batch in shown for found in batch] == ["begun", "one"]
