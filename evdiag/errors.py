@@ -17,9 +17,11 @@
     ├── ContainerStopped      5   it has ended, and the command needs a running one
     ├── NoSuchImage           5   the engine does not have it and could not get it
     ├── BuildFailed           6   a step of the Dockerfile failed
+    ├── NothingCollected      7   there is nothing to collect
     ├── CoreError             8   the core cannot be used
     │   ├── CoreNotFound          no such file, a directory, no permission
     │   ├── NotACore              empty, random bytes, text, an ELF file that is no core
+    │   ├── DamagedBundle         a bundle or archive that is cut, changed or none
     │   ├── ForeignCore           a core of a machine or system that evdiag cannot read
     │   └── DamagedCore           a core without the notes that say which threads there were
     ├── ExecutableMismatch    8   --exe is not the program that made the core
@@ -195,6 +197,13 @@ class BuildFailed(EvdiagError):
     advice = "The log has everything that the step said; layers that were finished are kept."
 
 
+class NothingCollected(EvdiagError):
+    """There is nothing to collect."""
+
+    exit_code = ExitCode.NOTHING_COLLECTED
+    advice = "`evdiag status` tells what the charger is doing."
+
+
 class CoreError(EvdiagError):
     """The core cannot be used."""
 
@@ -215,6 +224,12 @@ class NotACore(CoreError):
         "`--ulimit core=-1`) forbade the core. `file NAME` tells what a file is; a log is named "
         "with --log."
     )
+
+
+class DamagedBundle(CoreError):
+    """A bundle or an archive cannot be used: cut, changed, or something else."""
+
+    advice = "Collect it once more (`evdiag collect`), or copy it here once more."
 
 
 class ForeignCore(CoreError):

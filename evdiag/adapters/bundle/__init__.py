@@ -1,0 +1,1 @@
+"""Bundles on this machine: written, read, packed and unpacked."""

@@ -1,0 +1,1 @@
+"""From a container to a bundle: everything that tells of its crashes, nothing lost on the way."""
