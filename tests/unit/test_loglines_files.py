@@ -1,10 +1,7 @@
-"""Archives out of containers, places in large logs, and times."""
+"""Names of log files, places in large logs, and times."""
 
 import contextlib
-import io
-import tarfile
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,71 +9,11 @@ from hypothesis import strategies as st
 
 from evdiag.model.loglines import EVEREST
 from evdiag.parse.loglines import seek
-from evdiag.parse.loglines.archive import LOG_NAME, Member, read_archive
+from evdiag.parse.loglines.archive import LOG_NAME
 from evdiag.parse.loglines.times import Clock, read_since, seconds_of
 
 CLOCK = Clock()
 NOW = datetime(2026, 11, 23, 14, 0, 0, tzinfo=UTC).timestamp()
-
-
-def archive(*entries: tuple[str, bytes, bytes]) -> bytes:
-    """A tar of (name, type, content)."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for name, kind, content in entries:
-            member = tarfile.TarInfo(name)
-            member.type, member.size, member.mtime = kind, len(content), 5
-            tar.addfile(member, io.BytesIO(content))
-    return out.getvalue()
-
-
-def read(pieces: list[bytes]) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
-    for item in read_archive(pieces):
-        if isinstance(item, Member):
-            found.append((item.name, b""))
-        else:
-            found[-1] = (found[-1][0], found[-1][1] + item)
-    return found
-
-
-FILES = archive(
-    ("supervisor/", tarfile.DIRTYPE, b""),
-    ("supervisor/everest.log", tarfile.REGTYPE, b"x" * 1000),
-    ("supervisor/link.log", tarfile.SYMTYPE, b""),
-    ("supervisor/" + "n" * 200, tarfile.REGTYPE, b"long name"),
-    ("supervisor/empty.log", tarfile.REGTYPE, b""),
-    ("supervisor/last.log", tarfile.AREGTYPE, b"y" * 512),
-)
-
-
-@given(st.lists(st.integers(0, len(FILES)), max_size=6))
-def test_regular_files_come_out_of_an_archive(cuts: list[int]) -> None:
-    places = sorted(set(cuts) | {0, len(FILES)})
-    found = read([FILES[a:b] for a, b in pairwise(places)])
-    assert found[0] == ("supervisor/everest.log", b"x" * 1000)
-    assert found[-2:] == [("supervisor/empty.log", b""), ("supervisor/last.log", b"y" * 512)]
-    assert len(found) == 4
-
-
-def test_an_archive_that_ends_early_gives_what_came() -> None:
-    (name, content), *_ = read([FILES[: 512 * 2 + 100]])
-    assert (name, content) == ("supervisor/everest.log", b"x" * 100)
-    assert read([FILES[:700]]) == []
-    assert read([]) == []
-
-
-def test_damaged_headers_end_it() -> None:
-    head = bytearray(archive(("a", tarfile.REGTYPE, b"x"))[:512])
-    head[124:136] = b"not a number"
-    assert read([bytes(head)]) == []
-    head[124:136] = b"\x80" + (3).to_bytes(11, "big")
-    assert read([bytes(head) + b"abc" + b"\0" * 509]) == [("a", b"abc")]
-
-
-@given(st.binary(max_size=3000))
-def test_any_bytes_are_read_to_their_end(data: bytes) -> None:
-    assert sum(len(content) for _, content in read([data])) <= len(data)
 
 
 @pytest.mark.parametrize(

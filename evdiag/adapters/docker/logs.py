@@ -1,5 +1,6 @@
 """Logs of a container: its own output as the engine keeps it, and the services' files in it."""
 
+import contextlib
 import os
 import queue
 import tempfile
@@ -11,8 +12,9 @@ from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import translated
 from evdiag.errors import EngineRefused, EvdiagError
 from evdiag.model.charger import SERVICE_LOGS
-from evdiag.parse.loglines.archive import LOG_NAME, Member, read_archive
+from evdiag.parse.loglines.archive import LOG_NAME
 from evdiag.parse.loglines.times import Clock
+from evdiag.parse.tar import TarError, TarMember, read_tar
 
 PIECE = 1 << 17
 TOGETHER = 0.02
@@ -66,13 +68,21 @@ class LogFiles:
         self._file.close()
 
     def fill(self, pieces: Iterator[bytes], clock: Clock) -> None:
-        """Copy the log files out of an archive of their folder."""
-        found: dict[tuple[str, int], tuple[Member, int, int]] = {}
+        """Copy the log files out of an archive of their folder, as far as it can be read."""
+        found: dict[tuple[str, int], tuple[TarMember, int, int]] = {}
+        with contextlib.suppress(TarError):  # a file was rotated meanwhile: see `is_torn`
+            self._copy(pieces, found)
+        self._file.flush()
+        self._arrange(found, clock)
+
+    def _copy(
+        self, pieces: Iterator[bytes], found: dict[tuple[str, int], tuple[TarMember, int, int]]
+    ) -> None:
         key: tuple[str, int] | None = None
         at = 0
-        for item in read_archive(pieces):
-            if isinstance(item, Member):
-                match = LOG_NAME.search(item.name)
+        for item in read_tar(pieces):
+            if isinstance(item, TarMember):
+                match = LOG_NAME.search(item.name) if item.kind == "file" else None
                 key = (match[1], int(match[2] or 0)) if match else None
                 if key is not None:
                     found[key] = (item, at, 0)
@@ -84,10 +94,10 @@ class LogFiles:
                 at += len(item)
                 member, start, size = found[key]
                 found[key] = (member, start, size + len(item))
-        self._file.flush()
-        self._arrange(found, clock)
 
-    def _arrange(self, found: dict[tuple[str, int], tuple[Member, int, int]], clock: Clock) -> None:
+    def _arrange(
+        self, found: dict[tuple[str, int], tuple[TarMember, int, int]], clock: Clock
+    ) -> None:
         for service, number in sorted(found, key=lambda key: (key[0], -key[1])):
             member, start, size = found[service, number]
             text = self.texts.get(service)

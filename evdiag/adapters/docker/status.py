@@ -1,13 +1,12 @@
 """What is looked at in a charger for its status: by a program in it, or by the engine alone."""
 
 import contextlib
-import io
 import json
-import tarfile
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from evdiag.adapters.docker.copy import copied
 from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import translated
 from evdiag.adapters.docker.inside import source
@@ -15,6 +14,7 @@ from evdiag.errors import EngineError
 from evdiag.model.charger import CORES, SERVICE_LOGS, ContainerFacts
 from evdiag.model.status import Gap
 from evdiag.parse.status import Cores, File, Note, Probe, UnreadableProbe, read_probe
+from evdiag.parse.tar import TarError, TarMember, read_tar
 
 MQTT_SECONDS = 1.2
 """EVerest's API says everything once a second."""
@@ -65,7 +65,7 @@ def cores_of_ended(
                for mount in facts.mounts):  # fmt: skip
             return _from_archive(engine, facts.id)
         return _from_changes(engine, facts.id), ()
-    except (EngineError, FileNotFoundError, tarfile.TarError) as error:
+    except (EngineError, FileNotFoundError, TarError) as error:
         return None, (Gap(part="cores", reason=str(error)),)
 
 
@@ -119,16 +119,15 @@ def _file(engine: ContainerEngine, container: str, path: str) -> File | None:
 def _small_file(engine: ContainerEngine, container: str, path: str) -> str | None:
     content = b""
     try:
-        for piece in engine.archive(container, path):
-            content += piece
-            if len(content) > 2 * LONGEST_NOTE:
-                return None
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            member = tar.next()
-            file = tar.extractfile(member) if member and member.isreg() else None
-            return None if file is None else file.read(LONGEST_NOTE).decode("utf-8", "replace")
-    except (FileNotFoundError, tarfile.TarError):
+        for item in copied(engine, container, path):
+            if isinstance(item, TarMember):
+                if item.kind != "file" or item.size > LONGEST_NOTE:
+                    return None
+            else:
+                content += item
+    except (FileNotFoundError, TarError):
         return None
+    return content.decode("utf-8", "replace")
 
 
 def _from_archive(engine: ContainerEngine, container: str) -> tuple[Cores, tuple[Gap, ...]]:
@@ -142,31 +141,34 @@ def _from_archive(engine: ContainerEngine, container: str) -> tuple[Cores, tuple
         if not answer.ok:
             raise FileNotFoundError(CORES)
         try:
-            pieces: Any = _Stream(answer.iter_content(1 << 16))
-            with tarfile.open(fileobj=pieces, mode="r|") as tar:
-                for member in tar:
-                    _take(tar, member, files, notes)
+            _take(read_tar(_budgeted(answer.iter_content(1 << 16))), files, notes)
         except _Enough:
             why = "the folder is large, so its end was not read"
-        except tarfile.ReadError as error:  # a file shrank meanwhile
+        except TarError as error:  # a file shrank meanwhile
             why = str(error)
     gaps = (Gap(part="cores", reason=why),) if why else ()
     found = Cores(files=tuple(files), notes=tuple(notes), note_count=len(notes), left_out=len(gaps))
     return found, gaps
 
 
-def _take(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, files: list[File], notes: list[Note]
-) -> None:
-    name = member.name.partition("/")[2]
-    if not member.isreg() or not _is_core(name):
-        return
-    if not name.endswith(".json"):
-        files.append(File(name=name, size=member.size, time=float(max(member.mtime, 0))))
-    elif member.size <= LONGEST_NOTE:
-        file = tar.extractfile(member)
-        text = None if file is None else file.read().decode("utf-8", "replace")
-        notes.append(Note(name=name, text=text))
+def _take(items: Iterator[TarMember | bytes], files: list[File], notes: list[Note]) -> None:
+    note, content = "", b""
+    for item in items:
+        if isinstance(item, TarMember):
+            if note:
+                notes.append(Note(name=note, text=content.decode("utf-8", "replace")))
+            note, content = "", b""
+            name = item.name.partition("/")[2]
+            if item.kind != "file" or not _is_core(name):
+                continue
+            if not name.endswith(".json"):
+                files.append(File(name=name, size=item.size, time=max(item.modified, 0.0)))
+            elif item.size <= LONGEST_NOTE:
+                note = name
+        elif note:
+            content += item
+    if note:
+        notes.append(Note(name=note, text=content.decode("utf-8", "replace")))
 
 
 @contextlib.contextmanager
@@ -186,21 +188,11 @@ class _Enough(Exception):
     """So much of the archive has been read."""
 
 
-class _Stream:
-    """The pieces of an archive as a file for tarfile, until the budget is spent."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces, self._rest, self._taken = pieces, b"", 0
-        self._deadline = time.monotonic() + ARCHIVE_SECONDS
-
-    def read(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            piece = next(self._pieces, b"")
-            self._taken += len(piece)
-            if self._taken > ARCHIVE_BYTES or time.monotonic() > self._deadline:
-                raise _Enough
-            if not piece:
-                break
-            self._rest += piece
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+def _budgeted(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces of an archive until so much or so long was read."""
+    taken, deadline = 0, time.monotonic() + ARCHIVE_SECONDS
+    for piece in pieces:
+        taken += len(piece)
+        if taken > ARCHIVE_BYTES or time.monotonic() > deadline:
+            raise _Enough
+        yield piece
