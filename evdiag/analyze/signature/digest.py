@@ -13,6 +13,11 @@ def sha256(text: str, modules: tuple[str, ...] = MODULES) -> str:
     return str(_implementation(modules)(text.encode()).hexdigest())
 
 
+def new_sha256(data: bytes = b"") -> Any:  # noqa: ANN401 - as below
+    """A running SHA-256, with what Python's own ones have: update, copy, digest, hexdigest."""
+    return _implementation(MODULES)(data)
+
+
 @cache
 def _implementation(modules: tuple[str, ...]) -> Any:  # noqa: ANN401 - the modules have no types
     *others, last = modules
