@@ -14,6 +14,7 @@ from evdiag.parse.container import read_core_pattern
 from evdiag.parse.listeners import read_listeners
 
 MOST_TEXT = 1 << 24
+PIECE = 1 << 16
 
 
 def look_around(engine: EngineFacts, spec: RunSpec) -> Machine:
@@ -48,11 +49,15 @@ def _same_kernel(engine: EngineFacts) -> bool:
 
 
 def _read(path: str) -> str:
+    found = b""
     try:
-        with Path(path).open(encoding="utf-8", errors="replace") as file:
-            return file.read(MOST_TEXT)
+        with Path(path).open("rb", buffering=0) as file:
+            # below /proc/sys the kernel makes room for as much as is asked for, and refuses much
+            while len(found) < MOST_TEXT and (piece := file.read(PIECE)):
+                found += piece
     except OSError:
         return ""
+    return found.decode("utf-8", "replace")
 
 
 def core_pattern(engine: EngineFacts) -> CorePattern | None:

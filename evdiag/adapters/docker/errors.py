@@ -326,6 +326,8 @@ def translated(doing: str, where: str = "") -> Iterator[None]:
 
     try:
         yield
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        raise  # nothing has come yet: who reads without waiting goes on
     except docker.errors.APIError as error:
         raise _of_answer(doing, error.status_code or 0, error.explanation or "") from error
     except (
