@@ -4,10 +4,12 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from evdiag.adapters.files import write_text
 from evdiag.errors import EvdiagError, UsageError
+from evdiag.model.bundle import Redaction
 from evdiag.model.report import Report
 from evdiag.report import FORMATS
 from evdiag.report.neutral import clean
@@ -102,20 +104,47 @@ def terminal_style(*, to_file: bool = False) -> tuple[int, bool]:
     return shutil.get_terminal_size().columns, not plain
 
 
+Redact = Callable[[Report], Report]
+
+
+def redaction_by(redaction: Redaction | None = None) -> Redact:
+    """What takes secrets out of reports: with the tokens of a bundle, else with the user's own."""
+    made: list[Redact] = []
+
+    def redact(report: Report) -> Report:
+        if not made:  # the import takes 2 ms, the patterns some more
+            from evdiag.adapters.redaction_key import secrets_of  # noqa: PLC0415
+            from evdiag.analyze.secrets.report import redacted_report  # noqa: PLC0415
+
+            secrets = secrets_of(redaction)
+            made.append(lambda report: redacted_report(report, secrets))
+        return made[0](report)
+
+    return redact
+
+
 class Output:
     """Where the reports of one run go: to stdout one after the other, or into one file.
 
-    Several reports in JSON are one array, so they are held back until the last one.
+    Several reports in JSON are one array, so they are held back until the last one. All of them
+    lose their secrets here, whatever the format.
     """
 
-    def __init__(self, name: str, target: Path | None) -> None:
+    def __init__(self, name: str, target: Path | None, *, redact: bool = True) -> None:
+        """Without `redact` secrets stay in."""
         self.name, self.target = name, target
+        self._redact: Redact | None = redaction_by() if redact else None
         self._reports: list[Report] = []
         self._begun: Report | None = None
         """What the first screen was printed of."""
 
+    def use(self, redaction: Redaction | None) -> None:
+        """What comes is of a bundle, which has tokens of its own, or of none."""
+        if self._redact is not None:
+            self._redact = redaction_by(redaction)
+
     @classmethod
-    def choose(cls, name: str | None, target: Path | None) -> "Output":
+    def choose(cls, name: str | None, target: Path | None, *, redact: bool = True) -> "Output":
         """Take the format by its name, else by the suffix of the file. Raises UsageError."""
         if name is not None and name not in FORMATS:
             known = ", ".join(FORMATS)
@@ -130,19 +159,25 @@ class Output:
                     f"no format has the suffix of {target}",
                     advice=f"Add --format, or use one of {', '.join(suffixes)}.",
                 )
-        return cls(name or "terminal", target)
+        return cls(name or "terminal", target, redact=redact)
+
+    def shown(self, report: Report) -> Report:
+        """The report as it may be printed."""
+        return report if self._redact is None else self._redact(report)
 
     def begin(self, report: Report) -> None:
         """Print the first screen of a report that is still to get its values, on a terminal."""
         if self.target is None and self.name == "terminal" and sys.stdout.isatty():
             from evdiag.report import terminal  # noqa: PLC0415 - brings Rich, 25 ms
 
+            report = self.shown(report)
             width, colour = terminal_style(to_file=False)
             self._write(terminal.render_first(report, width, colour))
             self._begun = report
 
     def add(self, report: Report) -> None:
         """Print a report, or what is left of it, or keep it for the end."""
+        report = self.shown(report)
         if self.target is None and self.name != "json":
             self._write(self._render(report))
             self._begun = None

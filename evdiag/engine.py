@@ -5,6 +5,7 @@ attach to the frames of the finished report by program counter.
 """
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from evdiag.adapters.files import load_core, load_note, source_lines
 from evdiag.adapters.gdb.scene import DebugFile, Scene
 from evdiag.adapters.images import HOST_DEBUG, Images, ModuleState, Search
 from evdiag.adapters.signature_lists import signature_lists
+from evdiag.adapters.source_files import maps_for_gdb, source_paths
 from evdiag.adapters.symbols import Progress, SymbolStore
 from evdiag.analyze import assemble
 from evdiag.analyze.captured import Agreed, agreed, unusable, with_arguments, with_name
@@ -61,6 +63,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sysroot: Path | None = None
     source_maps: tuple[tuple[str, str], ...] = ()
     """(prefix as compiled, prefix on this machine)."""
+    stores: tuple[Path, ...] = ()
+    """Folders with files by build-id: those of a bundle, before the user's own and this machine."""
+    source_roots: tuple[Path, ...] = ()
+    """Folders with source files by their compiled paths. With some this machine's own are not
+    looked at: they may be of another version."""
 
 
 class Engine:
@@ -70,7 +77,12 @@ class Engine:
         cache = host.cache_directory()
         self.options = options
         self.images = Images(
-            Search(executable=options.executable, sysroot=options.sysroot, store=cache)
+            Search(
+                executable=options.executable,
+                sysroot=options.sysroot,
+                store=cache,
+                stores=options.stores,
+            )
         )
         self.symbols = SymbolStore(cache, progress)
 
@@ -218,7 +230,14 @@ class Analysis:
         for module in self.modules:
             space.image(module)
 
-    # -- for a debugger
+    # -- for others
+
+    def files(self) -> Iterator[tuple[MappedModule, Image]]:
+        """The modules whose files were found."""
+        for module in self.modules:
+            image = self._found.get(module.path)
+            if image is not None:
+                yield module, image
 
     def scene(self) -> Scene:
         """The core and the files of its build that were found, under all of their names."""
@@ -248,8 +267,8 @@ class Analysis:
             program=Path(program.path) if program is not None else None,
             libraries=tuple(named),
             debug_files=tuple(debug),
-            debug_roots=tuple(roots),
-            source_maps=options.source_maps,
+            debug_roots=(*options.stores, *roots),
+            source_maps=(*options.source_maps, *maps_for_gdb(options.source_roots)),
             missing=tuple(
                 (region.start + region.present, region.end)
                 for region in self.facts.regions
@@ -299,8 +318,12 @@ class Analysis:
         frame = crash_frame(thread.frames, signed)
         if frame is None or frame.file is None or not frame.line:
             return thread
-        for candidate in _source_paths(frame.file, self.engine.options):
-            lines = source_lines(candidate, frame.line, SOURCE_AROUND)
+        options = self.engine.options
+        places = source_paths(
+            frame.file, options.source_maps, options.source_roots, options.sysroot
+        )
+        for place in places:
+            lines = source_lines(place, frame.line, SOURCE_AROUND)
             if lines:
                 source = tuple(
                     SourceLine(number=n, text=text, current=n == frame.line) for n, text in lines
@@ -309,18 +332,6 @@ class Analysis:
                 frames = tuple(shown if f is frame else f for f in thread.frames)
                 return msgspec.structs.replace(thread, frames=frames)
         return thread
-
-
-def _source_paths(file: str, options: Options) -> list[Path]:
-    """Where a source file may be: mapped prefixes, the sysroot, this machine."""
-    found = [
-        Path(new + file[len(old) :]) for old, new in options.source_maps if file.startswith(old)
-    ]
-    if options.sysroot:
-        found.append(options.sysroot / file.lstrip("/"))
-    if file.startswith("/"):
-        found.append(Path(file))
-    return found
 
 
 class NotedCore(msgspec.Struct, frozen=True, kw_only=True):

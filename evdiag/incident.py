@@ -6,6 +6,7 @@ A single core needs nothing of this; a folder does, and every core whose logs ar
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,7 +29,6 @@ from evdiag.analyze.no_core import (
 from evdiag.analyze.retell import (
     Excerpt,
     cases,
-    harmless,
     retold,
     siblings,
     title,
@@ -46,6 +46,9 @@ from evdiag.model.report import Process, Provenance, Report, SoftError, Tool, Ve
 from evdiag.parse.logs import read_events
 from evdiag.parse.logs._lines import batches, without_colours
 from evdiag.parse.startup import module_identity
+
+if TYPE_CHECKING:
+    from evdiag.adapters.timeline import History
 
 MAX_EVENTS = 20_000
 """Events of one log that are kept, the last ones; a run of EVerest has about a hundred."""
@@ -81,6 +84,7 @@ class Incident:
         seen += map(captured.seen, self.given.lone)
         events = [event for log in self.given.logs for event in self._events(log)]
         self.runs, self.left = decide(seen, events) if events else decide_without_logs(seen)
+        self._history = self._told_by_files(seen, events)
         self._oom = tuple(event for event in events if event.kind == "oom")
         self._chosen = self._choose(folder=any(path.is_dir() for path in targets))
         if not (self._chosen or self.left or self._broken):
@@ -98,7 +102,7 @@ class Incident:
         for run, listed in self._chosen:
             yield from self._of_run(run, listed, [next(lines) for _ in listed])
         for core in self.left:
-            yield self._completed(self._analysed(core, None))
+            yield self._completed(self._with_timeline(self._analysed(core, None), None, core))
         yield from self._broken
 
     # -- what was given
@@ -137,7 +141,7 @@ class Incident:
         return kept + insisted
 
     def _events(self, log: LogFile) -> list[LogEvent]:
-        """What a log tells, without secrets; the last of it, if it is much."""
+        """What a log tells; the last of it, if it is much."""
         told: deque[tuple[int, LogEvent]] = deque(maxlen=MAX_EVENTS)
         errors: deque[tuple[int, LogEvent]] = deque(maxlen=MAX_ERRORS)
         try:
@@ -148,7 +152,7 @@ class Incident:
         if len(told) == MAX_EVENTS:
             self._note(f"{log.name} tells of very much: only its last {MAX_EVENTS} events are used")
         ordered = sorted((*told, *errors), key=lambda row: row[0])
-        return [msgspec.structs.replace(e, text=harmless(e.text)) for _, e in ordered]
+        return [event for _, event in ordered]
 
     def _note(self, message: str) -> None:
         self.given.notes.append(SoftError(stage="files", message=message))
@@ -167,6 +171,16 @@ class Incident:
             f"{where} holds no core, and no log tells of a process that ended ({names}){notes}",
             advice="Give the logs of the time of the crash with --log.",
         )
+
+    def _told_by_files(
+        self, cores: Sequence[CoreSeen], events: Sequence[LogEvent]
+    ) -> "History | None":
+        """What happened before, where there is more than a core."""
+        if not (events or self.given.sources):
+            return None
+        from evdiag.adapters.timeline import History  # noqa: PLC0415 - a core alone has none
+
+        return History(self.given.sources, cores, events, self.given.notes)
 
     # -- whom to report on
 
@@ -222,11 +236,11 @@ class Incident:
         }
         other = [c for r in self.runs if r is not run for m in r.members for c in m.cores]
         known = siblings(run, (*other, *self.left), verdicts)
-        for (member, _, _), outcome, lines in zip(listed, outcomes, excerpts, strict=True):
+        for (member, _, core), outcome, lines in zip(listed, outcomes, excerpts, strict=True):
             if outcome.report is not None:
                 report = with_excerpts(retold(outcome.report, run, member, known), lines)
                 outcome = msgspec.structs.replace(outcome, report=report)
-            yield self._completed(outcome)
+            yield self._completed(self._with_timeline(outcome, member, core))
 
     def _analysed(self, core: CoreSeen, facts: LogFacts | None) -> Outcome:
         path = Path(core.path)
@@ -271,6 +285,15 @@ class Incident:
         events = (*facts.events, *self._oom)
         told = oom_cause(member, events, self.given.around) or from_log(facts.events)
         return noted_cause(member, told) or told or plain_cause(member)
+
+    def _with_timeline(
+        self, outcome: Outcome, member: Member | None, core: CoreSeen | None
+    ) -> Outcome:
+        if self._history is None or outcome.report is None:
+            return outcome
+        events = self._history.before(member, core)
+        report = msgspec.structs.replace(outcome.report, timeline=events)
+        return msgspec.structs.replace(outcome, report=report)
 
     def _completed(self, outcome: Outcome) -> Outcome:
         """The outcome with what is known of the container, and of files that were left out."""

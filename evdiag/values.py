@@ -83,5 +83,9 @@ def _provenance(
     way = "gdb" if answer.python else "mi"
     rung = f"native+{way}" if known.rung == "native" else known.rung
     return msgspec.structs.replace(
-        known, gdb=answer.gdb, rung=way if stacks_from_gdb else rung, timings=timings
+        known,
+        gdb=answer.gdb,
+        gdb_place=answer.place,
+        rung=way if stacks_from_gdb else rung,
+        timings=timings,
     )

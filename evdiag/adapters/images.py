@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from evdiag.adapters.files import map_file
+from evdiag.analyze.mapped import DEBUG, in_store, symbols_place
 from evdiag.model.report import SoftError
 from evdiag.parse.elf import ElfError
 from evdiag.parse.image import Image
@@ -27,6 +28,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     """A copy of the crashed system's files; without it those of this machine are looked at."""
     store: Path | None = None
     """Files by build-id: `.build-id/xx/yyyy...`, as gdb and debuginfod clients lay them out."""
+    stores: tuple[Path, ...] = ()
+    """Further ones, of bundles: looked at before."""
+
+    @property
+    def by_build_id(self) -> tuple[Path, ...]:
+        """All folders with files by build-id, best first."""
+        return (*self.stores, self.store) if self.store else self.stores
 
 
 class ModuleState(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +107,9 @@ class Images:
         inside = module.path.lstrip("/")
         if search.sysroot and inside:
             found.append((search.sysroot / inside, True))
-        if search.store and module.build_id:
-            found.append((_by_build_id(search.store, module.build_id, ""), True))
+        place = symbols_place(module)
+        if place is not None:
+            found += [(store / place, True) for store in search.by_build_id]
         if module.path.startswith("/"):
             found.append((Path(module.path), False))
         return found
@@ -123,11 +132,11 @@ class Images:
         roots = [HOST_DEBUG]
         if self.search.sysroot:
             roots.insert(0, self.search.sysroot / "usr/lib/debug")
-        if self.search.store:
-            roots.insert(0, self.search.store)
-        if image.build_id is not None:
+        roots = [*self.search.by_build_id, *roots]
+        place = in_store(image.build_id, DEBUG) if image.build_id is not None else None
+        if place is not None:
             for root in roots:
-                found = _open(_by_build_id(root, image.build_id, ".debug"))
+                found = _open(root / place)
                 if isinstance(found, Image) and found.build_id == image.build_id:
                     return found
         return _linked_debug_file(image, roots)
@@ -182,10 +191,6 @@ def same_build(module: MappedModule, image: Image) -> bool | None:
         size = len(module.first_bytes)
         return bytes(image.data[:size]) == module.first_bytes
     return None
-
-
-def _by_build_id(root: Path, build_id: str, suffix: str) -> Path:
-    return root / ".build-id" / build_id[:2] / (build_id[2:] + suffix)
 
 
 def _other_build(

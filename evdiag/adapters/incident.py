@@ -23,6 +23,7 @@ from evdiag.model.incident import (
     Surroundings,
 )
 from evdiag.model.report import Build, Container, SoftError
+from evdiag.model.timeline import LOCAL, Source
 from evdiag.parse.container import (
     read_build,
     read_core_pattern,
@@ -37,6 +38,8 @@ MAX_ENTRIES = 50_000
 MAX_DEPTH = 8
 MAX_CORES = 500
 MAX_LOGS = 200
+MAX_SOURCES = 2_000
+"""Files for the timeline: EVerest begins one for each start and for each charging session."""
 MAX_LOG = 1 << 28
 """Bytes of one log, its last ones: they are read in pieces, in some seconds."""
 MAX_LONE_NOTES = 500
@@ -61,6 +64,8 @@ _NO_LOG = re.compile(
     re.IGNORECASE,
 )
 _STAMPED = re.compile(rb"^(\x1b\[[\d;]*m)*\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d", re.MULTILINE)
+_TIMED = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\b\d{10}\b")
+"""What is in each file that a timeline can be made of."""
 _MESSAGES = re.compile(rb"^\S{20,40}: (?:ChargePoint|CentralSystem|SYS)>", re.MULTILINE)
 """Heads of libocpp's log of messages (ocpp_logging.cpp): what a server sent is no evidence."""
 _PACKED = re.compile(r".*\.(gz|xz|zst|bz2|lz4|zip|tar|tgz)$", re.IGNORECASE)
@@ -87,6 +92,8 @@ class Gathered(msgspec.Struct, kw_only=True):
     lone: list[CaptureNote] = []
     """What the core writer noted of crashes whose cores are not here."""
     folders: list[Path] = []
+    sources: list[Source] = []
+    """What tells of the time before a crash: logs, and files that are no evidence."""
 
 
 def gather(targets: Sequence[Path], logs: Sequence[Path]) -> Gathered:
@@ -153,8 +160,10 @@ class _Scan:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"--log {path} is not a file", advice="Copy it to a file first.")
-            with path.open("rb"):
-                self._add_log(path, _readable(Path(path.name)), status.st_size)
+            with path.open("rb") as file:
+                name = _readable(Path(path.name))
+                self._add_source(path.resolve(), name, file.read(HEAD))
+                self._add_log(path, name, status.st_size)
         except FileNotFoundError:
             raise UsageError(f"--log {path} does not exist") from None
         except OSError as error:
@@ -234,8 +243,26 @@ class _Scan:
             self._empty.append(name)
         elif _PACKED.match(path.name):
             self._packed.append(name)
-        elif is_log(path.name, head):
+        elif self._add_source(path, name, head) and is_log(path.name, head):
             self._add_log(path, name, size)
+
+    def _add_source(self, path: Path, name: str, head: bytes) -> bool:
+        """Keep a file for the timeline; whether it may be evidence as well."""
+        if not _TIMED.search(head):
+            return True
+        # Regular expressions take time to be made, and a single core needs none of these.
+        from evdiag.parse.timeline import reader_of  # noqa: PLC0415
+
+        reader = reader_of(head)
+        if reader is None:
+            return True
+        known = any(source.path == str(path) for source in self.found.sources)
+        if not known and len(self.found.sources) < MAX_SOURCES:
+            is_local = reader.clock == LOCAL
+            self.found.sources.append(
+                Source(name=name, path=str(path), reader=reader.id, is_local=is_local)
+            )
+        return reader.is_log
 
     def _add_log(self, path: Path, name: str, size: int) -> None:
         if len(self.found.logs) >= MAX_LOGS:

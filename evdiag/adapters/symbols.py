@@ -139,8 +139,10 @@ class SymbolStore:
     def _name(self, image: Image, library: "_Library") -> Path | None:
         if image.build_id is None:
             return None
-        source = "debug" if _has_debug_companion(image) else "file"
-        return self.cache / f"{image.build_id}-{source}-v{library.version}.symcache"
+        read = image.companion if image.companion and _has_debug_companion(image) else image
+        # files of one build, stripped and not, know different names: their sizes tell them apart
+        size = len(read.data)
+        return self.cache / f"{image.build_id}-{size:x}-v{library.version}.symcache"
 
     def _open_cached(self, name: Path, library: "_Library") -> SymbolCache:
         cache = library.open(str(name))

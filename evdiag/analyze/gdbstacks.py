@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import msgspec
 
 from evdiag.analyze.frames import is_in_app
-from evdiag.analyze.redact import redacted
 from evdiag.analyze.spelling import same_spelling, same_text
 from evdiag.model.report import Address, Frame, Module, Thread, Variable
 from evdiag.model.values import ReadFrame, ReadThread, ReadVariable
@@ -142,14 +141,12 @@ def _variables(read: Sequence[ReadVariable]) -> tuple[Variable, ...]:
 
 
 def as_variable(read: ReadVariable) -> Variable:
-    """gdb's answer as the report has it: spelled in one way, without secrets."""
-    return redacted(
-        Variable(
-            name=read.name,
-            type=same_spelling(read.type) if read.type else None,
-            value=same_text(read.value) if read.value else read.value,
-            problem=read.problem,
-        )
+    """gdb's answer as the report has it: spelled in one way."""
+    return Variable(
+        name=read.name,
+        type=same_spelling(read.type) if read.type else None,
+        value=same_text(read.value) if read.value else read.value,
+        problem=read.problem,
     )
 
 

@@ -1,4 +1,4 @@
-"""What causality found, in the words of a report: siblings, evidence, timeline, lines of logs."""
+"""What causality found, in the words of a report: siblings, evidence, lines of logs."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,36 +8,22 @@ import msgspec
 from evdiag.analyze.causality import NAMELESS, SHUT_DOWN_CRASH
 from evdiag.analyze.incarnations import same_name
 from evdiag.analyze.members import ended, name_of, status_words
-from evdiag.analyze.redact import redacted
 from evdiag.analyze.times import time_words
 from evdiag.model.crash import Cause
 from evdiag.model.incident import CoreSeen, Member, Run
 from evdiag.model.logs import LogEvent, LogFacts
-from evdiag.model.report import LogExcerpt, Report, Sibling, TimelineEvent, Variable, Verdict
+from evdiag.model.report import LogExcerpt, Report, Sibling, Verdict
 
 MOST_LINES = 20
 """Lines of a process before its end that are shown."""
 MOST_DECIDING = 20
 WINDOW = 20_000
 """So many lines before its end, a process is looked for: who said nothing since then is silent."""
-BEFORE, AFTER = 30, 30
-"""Events of the timeline before and after the first end."""
-LONGEST = 400
-"""Characters of an event: signatures of C++ functions are long."""
 
-_HEADER = re.compile(r"\[?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d+\]? ?")
-_EVEREST = re.compile(r"\[(\w{4})\] (.{15}|\S{1,15}) (?:.*? )?:\d*: ?(.*)", re.DOTALL)
 _PROCESS = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[(?:VERB|DEBG|INFO|WARN|ERRO|CRIT)\] (.{1,15})"
 )
 _ANY_HEADER = re.compile(r"\[?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d")
-
-
-def harmless(text: str) -> str:
-    """The text without what looks like a secret: reports are pasted into issues."""
-    quoted = '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'  # as gdb shows a text
-    shown = redacted(Variable(name="", value=quoted)).value or ""
-    return re.sub(r'\\(["\\])', r"\1", shown.removeprefix('"').removesuffix('"'))
 
 
 def siblings(
@@ -114,7 +100,6 @@ def retold(report: Report, run: Run, member: Member, known: Sequence[Sibling]) -
             process, crashed_at=process.crashed_at or _ended_at(member)
         ),
         siblings=tuple(known),
-        timeline=timeline(run),
     )
 
 
@@ -138,39 +123,6 @@ def title(run: Run, member: Member, cause: Cause) -> str:
         return f"no crash: {run.kind.replace('-', ' ')}"
     detail = f" {cause.detail}" if cause.detail else ""
     return f"{name_of(member)}: {cause.cls}{detail}"
-
-
-def timeline(run: Run) -> tuple[TimelineEvent, ...]:
-    """What the logs of a run tell, oldest first, around the first end."""
-    told: list[TimelineEvent] = []
-    seen: set[tuple[str, int]] = set()
-    center = None
-    first = run.first
-    with_status = {e.module_id for e in run.events if e.kind == "module-stopped" and e.status}
-    for event in run.events:
-        only_told = event.kind == "module-stopped" and event.status is None
-        if event.kind == "error" or (only_told and event.module_id in with_status):
-            continue
-        if (event.source, event.line) in seen:
-            continue
-        seen.add((event.source, event.line))
-        if center is None and first is not None and event in first.ends:
-            center = len(told)
-        told.append(
-            TimelineEvent(time=time_words(event.time), kind=event.kind, text=_brief(event.text))
-        )
-    middle = len(told) - 1 if center is None else center
-    return tuple(told[max(0, middle - BEFORE) : middle + AFTER + 1])
-
-
-def _brief(text: str) -> str:
-    """The first line of a record without what its columns say already."""
-    line = _HEADER.sub("", text.partition("\n")[0], count=1)
-    match = _EVEREST.fullmatch(line)
-    if match is not None:
-        line = f"{match[2].strip()}: {match[3]}"
-    line = harmless(line)
-    return line if len(line) <= LONGEST else line[:LONGEST] + "…"
 
 
 # ---------------------------------------------------------------- lines of logs
@@ -244,8 +196,7 @@ class Excerpt:
     def lines(self) -> tuple[str, ...]:
         """The lines, in the order of the log."""
         both = dict(self._own[-MOST_LINES:]) | dict(self._deciding)
-        text = "\n".join(text for _, text in sorted(both.items()))
-        return tuple(harmless(text).split("\n")) if both else ()
+        return tuple(text for _, text in sorted(both.items()))
 
 
 def with_excerpts(report: Report, excerpts: Mapping[str, Excerpt]) -> Report:

@@ -6,6 +6,7 @@ from typing import Final
 from evdiag.commands import (
     backtrace,
     build,
+    collect,
     demo,
     doctor,
     gdb,
@@ -26,6 +27,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "logs": logs.command,
     "mqtt": mqtt.command,
     "shell": shell.command,
+    "collect": collect.command,
     "backtrace": backtrace.command,
     "gdb": gdb.command,
     "demo": demo.command,

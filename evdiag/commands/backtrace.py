@@ -1,5 +1,6 @@
 """`evdiag backtrace`: from cores to reports."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +21,12 @@ from evdiag.errors import EvdiagError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from evdiag.adapters.gdb.debugger import Debugger
+    from evdiag.adapters.gdb.places import Place
     from evdiag.adapters.symbols import Progress
-    from evdiag.engine import Analysis, Engine
+    from evdiag.commands._targets import Bundled, Target
+    from evdiag.console import Output
+    from evdiag.console import Progress as Line
+    from evdiag.engine import Analysis, Engine, Options
     from evdiag.model.report import Report
 
 WHICH_VALUES = ("crash", "all", "none")
@@ -77,12 +82,72 @@ class Values(msgspec.Struct, frozen=True):
     """Whether the user asked for them: then their absence is an error."""
 
 
-def debugger(command: str | None, timeout: float, progress: "Progress") -> "Debugger":
-    """The gdb to ask; who wants no values does not pay for its import."""
-    from evdiag.adapters.gdb.debugger import Debugger
-    from evdiag.adapters.host import cache_directory
+class Wish(msgspec.Struct, frozen=True):
+    """What the user said about values; the gdb to ask depends on what is looked at."""
 
-    return Debugger(command, cache_directory(), timeout, progress)
+    which: str
+    command: str | None
+    timeout: float
+    insisted: bool
+
+    def values(self, target: "Target", progress: "Progress") -> Values | None:
+        """The gdb to ask; who wants no values does not pay for its import."""
+        if self.which == "none":
+            return None
+        from evdiag.adapters.gdb.debugger import Debugger
+        from evdiag.adapters.host import cache_directory
+
+        places = _places(target) if self.command is None else ()
+        debugger = Debugger(self.command, cache_directory(), self.timeout, progress, places)
+        return Values(self.which, debugger, self.insisted)
+
+
+def _places(target: "Target") -> "tuple[Place, ...]":
+    """Where else than on this machine gdb can be started for a target, best first."""
+    bundle = target.bundle
+    if bundle is None:
+        return ()
+    from evdiag.commands._places import bundle_places
+
+    return bundle_places(bundle.root, bundle.manifest)
+
+
+def outcomes(
+    target: "Target",
+    options: "Options",
+    logs: list[Path],
+    say: Callable[[str], None],
+    progress: "Progress",
+) -> Iterator[Analysed]:
+    """What became of a target's cores; where its bundle lies is not in it."""
+    from evdiag.engine import Engine
+
+    if target.error is not None:
+        yield Analysed(target.paths[0], None, target.error)
+        return
+    bundle = target.bundle
+    engine = Engine(bundle.options(options) if bundle else options, progress)
+    if logs or target.is_several:
+        found = analyse_incident(engine, target.paths, logs, say)
+    else:
+        found = analyse(engine, target.paths)
+    try:
+        for outcome in found:
+            yield bundled(outcome, bundle) if bundle else outcome
+    except EvdiagError as error:
+        if bundle is None:
+            raise
+        yield Analysed(bundle.root, None, bundle.shortened(error))
+
+
+def bundled(outcome: Analysed, bundle: "Bundled") -> Analysed:
+    """An outcome of a bundle as it is wherever that lies."""
+    return Analysed(
+        bundle.inside(outcome.path),
+        bundle.retold(outcome.report) if outcome.report else None,
+        bundle.shortened(outcome.error) if outcome.error else None,
+        outcome.analysis,
+    )
 
 
 def enrich(analysed: Analysed, wanted: Values) -> Analysed:
@@ -97,11 +162,12 @@ def enrich(analysed: Analysed, wanted: Values) -> Analysed:
     return Analysed(analysed.path, report, error, analysis)
 
 
-def explanation(core: Path, analysis: "Analysis") -> str:
-    """How the signature of a core came about, as text for people."""
+def explanation(core: Path, analysis: "Analysis", shown: "Report") -> str:
+    """How the signature of a core came about, as text for people: of the report as it is shown."""
     from evdiag.report.signature_steps import render
 
-    return render(str(core), analysis.signed)
+    signature = shown.signature or analysis.signed.signature
+    return render(str(core), msgspec.structs.replace(analysis.signed, signature=signature))
 
 
 def is_crash(report: "Report") -> bool:
@@ -120,12 +186,48 @@ def which_values(text: str, *, none: bool) -> str:
     return "none" if none else text or "crash"
 
 
+class Told:
+    """What the user was told so far."""
+
+    def __init__(self, out: "Output", progress: "Line", explain_signature: bool) -> None:
+        self.out, self.progress = out, progress
+        self.explain_signature = explain_signature
+        self.code = ExitCode.DONE
+        self.crash = False
+
+    def begin(self, target: "Target") -> None:
+        """What comes is of this target: its bundle's tokens stand for secrets."""
+        self.out.use(target.bundle.manifest.redaction if target.bundle else None)
+
+    def tell(self, outcome: Analysed, wanted: Values | None, bundle: "Bundled | None") -> None:
+        """Print a report, with values if some are wanted, or why there is none."""
+        from evdiag.console import fail
+
+        self.progress.done()
+        if wanted is not None and outcome.report is not None:
+            self.out.begin(outcome.report)
+            outcome = enrich(outcome, wanted)
+            self.progress.done()
+        report = outcome.report
+        if report is not None:
+            self.crash = self.crash or is_crash(report)
+            if not self.explain_signature:
+                self.out.add(bundle.without_root(report) if bundle else report)
+            elif outcome.analysis is not None:  # who left no core has no signature
+                shown = self.out.shown(report)
+                sys.stdout.write(explanation(outcome.path, outcome.analysis, shown))
+        if outcome.error is not None:
+            fail(outcome.error)
+            self.code = outcome.error.exit_code
+
+
 def command(
-    cores: Annotated[
-        list[Path] | None,
+    target: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="CORE...",
-            help="Core files, or folders with cores and logs.",
+            metavar="TARGET...",
+            help="Cores, folders with cores and logs, bundles, archives of bundles, containers; "
+            "default: the newest bundle here, else the charger's container.",
             show_default=False,
         ),
     ] = None,
@@ -166,6 +268,9 @@ def command(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 20 if a crash was found.")
     ] = False,
+    no_redact: Annotated[
+        bool, typer.Option("--no-redact", help="Leave passwords and keys as they are.")
+    ] = False,
     explain_signature: Annotated[
         bool,
         typer.Option(
@@ -180,51 +285,30 @@ def command(
 
     Values come from gdb; everything else needs no debugger.
     """
-    from evdiag.console import Output, Progress, fail, say
-    from evdiag.engine import Engine
+    from evdiag.commands._targets import default_words, targets
+    from evdiag.console import Output, Progress, say
 
-    targets = cores or []
-    if not targets and not log:
-        raise UsageError(
-            "which crash? Neither a core nor a log was named",
-            advice="Name a core, a folder with cores and logs, or a log by --log.",
-        )
     if explain_signature and (report_format not in (None, "terminal") or output is not None):
         raise UsageError(
             "--explain-signature prints text to the terminal only",
             advice="The JSON report has the same in signature.inputs and signature.proto.",
         )
-    out = Output.choose(report_format, output)
+    out = Output.choose(report_format, output, redact=not no_redact)
     which = "none" if explain_signature else which_values(values, none=no_values)
+    insisted = values in ("crash", "all") or gdb is not None
+    wish = Wish(which, gdb, gdb_timeout, insisted)
     options = file_options(exe, sysroot, source_map)
-    progress = Progress()
-    wanted = None
-    if which != "none":
-        insisted = values in ("crash", "all") or gdb is not None
-        wanted = Values(which, debugger(gdb, gdb_timeout, progress), insisted)
-    engine = Engine(options, progress)
-    if log or any(path.is_dir() for path in targets):
-        outcomes = analyse_incident(engine, targets, log or [], say)
-    else:
-        outcomes = analyse(engine, targets)
-    code, found = ExitCode.DONE, False
-    for outcome in outcomes:
-        progress.done()
-        if wanted is not None and outcome.report is not None:
-            out.begin(outcome.report)
-            outcome = enrich(outcome, wanted)
-            progress.done()
-        if outcome.report is not None:
-            found = found or is_crash(outcome.report)
-            if not explain_signature:
-                out.add(outcome.report)
-            elif outcome.analysis is not None:  # who left no core has no signature
-                sys.stdout.write(explanation(outcome.path, outcome.analysis))
-        if outcome.error is not None:
-            fail(outcome.error)
-            code = outcome.error.exit_code
+    words, logs, progress = target or [], log or [], Progress()
+    if not words and not logs:
+        words = default_words(say)
+    told = Told(out, progress, explain_signature)
+    with contextlib.closing(targets(words, say)) as found:
+        for each in found:
+            told.begin(each)
+            wanted = wish.values(each, progress)
+            for outcome in outcomes(each, options, logs, say, progress):
+                told.tell(outcome, wanted, each.bundle)
     out.finish()
-    if code is ExitCode.DONE and exit_code and found:
-        code = ExitCode.CRASH_FOUND
     sys.stdout.flush()
-    raise typer.Exit(int(code))
+    found_crash = told.code is ExitCode.DONE and exit_code and told.crash
+    raise typer.Exit(int(ExitCode.CRASH_FOUND if found_crash else told.code))

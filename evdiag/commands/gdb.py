@@ -1,6 +1,7 @@
 """`evdiag gdb`: an interactive gdb on a core, with the right files and without risks."""
 
-from pathlib import Path
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +13,15 @@ from evdiag.commands._options import (
     SysrootOption,
     file_options,
 )
-from evdiag.errors import ExitCode
+from evdiag.errors import CoreNotFound, ExitCode
 
 if TYPE_CHECKING:
+    from evdiag.commands.backtrace import Analysed
+    from evdiag.engine import Analysis
     from evdiag.model.report import Report
+
+MAX_OTHERS = 9
+"""Further cores that are named one by one."""
 
 
 def briefing(report: "Report") -> list[str]:
@@ -31,8 +37,31 @@ def briefing(report: "Report") -> list[str]:
     return lines
 
 
+def chosen(found: "Iterator[Analysed]", say: Callable[[str], None]) -> "Analysis":
+    """The core of the first fault, while the others are told of. Raises EvdiagError."""
+    outcomes = list(found)
+    first = next((each.analysis for each in outcomes if each.analysis is not None), None)
+    if first is None:
+        error = next((each.error for each in outcomes if each.error is not None), None)
+        raise error or CoreNotFound("there is no core to look at: a crash left only words in logs")
+    others = [each for each in outcomes if each.analysis not in (None, first)]
+    if others:
+        say(f"the first fault of {len(others) + 1}; the others:")
+        for each in others[:MAX_OTHERS]:
+            say(f"  {each.path}: {each.report.title if each.report else ''}")
+        if len(others) > MAX_OTHERS:
+            say(f"  and {len(others) - MAX_OTHERS} more")
+    return first
+
+
 def command(
-    core: Annotated[Path, typer.Argument(metavar="CORE", help="A core file.")],
+    core: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A core; or a bundle, an archive, a folder, a container: their first fault.",
+        ),
+    ],
     arguments: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- ARG...]", help="More arguments for gdb, for example -ex bt."),
@@ -45,16 +74,20 @@ def command(
     """Open a core in gdb: the right executable, libraries and symbols, nothing run unasked."""
     from evdiag.adapters.gdb.interactive import run_interactively
     from evdiag.adapters.host import cache_directory
+    from evdiag.commands._targets import targets
+    from evdiag.commands.backtrace import outcomes
     from evdiag.console import Progress, fail, say
-    from evdiag.engine import Engine, check_executable
+    from evdiag.engine import check_executable
 
     progress = Progress()
-    engine = Engine(file_options(exe, sysroot, source_map), progress)
-    analysis = engine.analyse(core)
-    progress.done()
-    for line in briefing(analysis.report):
-        say(line)
-    if wrong := check_executable(engine, analysis.report):
-        fail(wrong)
-    status = run_interactively(gdb, analysis.scene(), cache_directory(), arguments or [])
+    options = file_options(exe, sysroot, source_map)
+    with contextlib.closing(targets([core], say)) as found:
+        target = next(found)
+        analysis = chosen(outcomes(target, options, [], lambda _: None, progress), say)
+        progress.done()
+        for line in briefing(analysis.report):
+            say(target.bundle.shorten(line) if target.bundle else line)
+        if wrong := check_executable(analysis.engine, analysis.report):
+            fail(wrong)
+        status = run_interactively(gdb, analysis.scene(), cache_directory(), arguments or [])
     raise typer.Exit(int(ExitCode.DONE if status == 0 else ExitCode.GDB))

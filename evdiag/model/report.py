@@ -279,9 +279,28 @@ class LogExcerpt(Noun, frozen=True, kw_only=True):
 
 
 class TimelineEvent(Noun, frozen=True, kw_only=True):
+    """One thing that happened shortly before the crash, or right after it."""
+
     time: str | None = None
+    """In UTC where it says so, else by the clock of the log, whose zone is not known."""
+    offset: float | None = None
+    """Seconds since the crash: negative before it."""
+    precision: float | None = None
+    """How exact the time is, in seconds, where it is not exact to milliseconds."""
     kind: str | None = None
     text: str = ""
+    direction: str | None = None
+    """to_csms, from_csms, to_car or from_car: which way a message went."""
+    answered_after: float | None = None
+    """Seconds until a request was answered."""
+    module: str | None = None
+    """EVerest's module, or the program of supervisord."""
+    source: str | None = None
+    """The file that tells it."""
+    count: int = 1
+    """How often it happened since the event before that is no routine; this is the last time."""
+    current: bool = False
+    """Whether this is the crash that the report is about."""
 
 
 class CoreFile(Noun, frozen=True, kw_only=True):
@@ -301,17 +320,30 @@ class SoftError(Noun, frozen=True, kw_only=True):
     hint: str | None = None
 
 
+class Redacted(Noun, frozen=True, kw_only=True):
+    """What stands in this report in place of secrets: tokens such as `<redacted-1a2b3c4d>`."""
+
+    secrets: dict[str, int] = {}
+    """How many different ones, by kind: password, key, account, id-token, vehicle, contract, url,
+    word (it was known by its value alone)."""
+
+
 class Provenance(Noun, frozen=True, kw_only=True):
     """How the report was made."""
 
     gdb: str | None = None
+    """The version of the gdb that values are from."""
+    gdb_place: str | None = None
+    """Where it ran: `this machine`, `running container NAME`, `throw-away container of IMAGE` or
+    `throw-away container of a commit of NAME`."""
     rung: str | None = None
     """native+gdb (our own stacks, gdb's values), native (no values), native+mi (values from a gdb
     without Python), gdb or mi (stacks from gdb too), notes (neither stacks nor values), logs
     (there is no core), capture (there is no core, but a note of the program that writes cores)."""
     timings: dict[str, float] = {}
     """Seconds of CPU per stage."""
-    redaction: str | None = None
+    redaction: Redacted | None = None
+    """null: nothing was replaced on purpose, or by a version that does not tell."""
 
 
 class Report(Noun, frozen=True, kw_only=True):

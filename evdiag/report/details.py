@@ -1,9 +1,8 @@
 """The terminal report below its first screen: everything else, most telling first."""
 
 from evdiag.analyze import names
-from evdiag.model.logs import KINDS
 from evdiag.model.report import Module, Report, Thread
-from evdiag.report import family, image, threads, value_lines, values, words
+from evdiag.report import family, image, threads, timeline, value_lines, values, words
 from evdiag.report.lines import (
     ALARM,
     ARROW,
@@ -39,7 +38,6 @@ LONGEST_STACK = 120
 LONGEST_OTHER_STACK = 24
 LONGEST_GDB_STACK = 48
 MOST_LOG_LINES = 20
-CLOCK = len("12:34:56.789")
 
 
 def details(report: Report, width: int, first: Report) -> list[Line]:
@@ -51,6 +49,7 @@ def details(report: Report, width: int, first: Report) -> list[Line]:
         *_news(report, width, first),
         _all_evidence(report),
         _deadlock(report, width),
+        timeline.section(report, width),
         _whole_stack(report, width, first),
         _exceptions(report, width),
         _values(report, width),
@@ -58,7 +57,6 @@ def details(report: Report, width: int, first: Report) -> list[Line]:
         value_lines.section("Values of other threads", value_lines.of_other_threads(report, width)),
         *_as_gdb_sees(report, width),
         _family(report, width),
-        _timeline(report),
         *_logs(report),
         _registers(report, width),
         _disassembly(report),
@@ -172,22 +170,6 @@ def _family(report: Report, width: int) -> list[Line]:
     return (
         [heading(family.title(report)), *(prose(row, PLAIN, "  ") for row in rows)] if rows else []
     )
-
-
-def _timeline(report: Report) -> list[Line]:
-    if not report.timeline:
-        return []
-    lines = [heading("What the logs tell")]
-    day = ""
-    for event in report.timeline:
-        date, _, clock = (event.time or "").rpartition(" ")
-        if date != day:
-            lines.append(fixed((f"  {date}", DIM)))
-            day = date
-        # what evdiag calls a line of a log, the line says itself
-        kind = f"{event.kind} " if event.kind and event.kind not in KINDS else ""
-        lines.append(prose(kind + event.text, PLAIN, f"  {clock or ' ' * CLOCK}  ", DIM))
-    return lines
 
 
 def _logs(report: Report) -> list[list[Line]]:

@@ -12,7 +12,7 @@ import msgspec
 
 from evdiag.analyze import names
 from evdiag.model.report import Report, Signature
-from evdiag.report import family, image, threads, value_lines, values, words
+from evdiag.report import family, image, threads, timeline, value_lines, values, words
 from evdiag.report.lines import frame_lines, plain, source_lines
 from evdiag.report.neutral import neutralise
 
@@ -133,7 +133,8 @@ def _parts(report: Report) -> list[Part]:
         Part("values", lambda step: _values(report, step), (19, 32, 62)),
         Part("stack of gdb", lambda step: _as_gdb_sees(report, step), (16, 33)),
         Part("processes", lambda step: "" if step else _family(report), (52,)),
-        Part("logs", lambda step: _before_the_crash(report, (50, 10, 0)[step]), (40, 50)),
+        Part("timeline", lambda step: _timeline(report, (24, 10, 0)[step]), (45, 55)),
+        Part("logs", lambda step: _logs(report, (50, 10, 0)[step]), (40, 50)),
         Part("other threads", lambda step: _other_threads(report, step), (20, 21, 22)),
         Part("registers", lambda step: "" if step else _registers(report), (30,)),
         Part("instructions", lambda step: "" if step else _disassembly(report), (15,)),
@@ -287,14 +288,15 @@ def _family(report: Report) -> str:
     return _folded(family.title(report), block(rows)) if rows else ""
 
 
-def _before_the_crash(report: Report, most: int) -> str:
-    if not most:
-        return ""
-    lines = [
-        " ".join(text for text in (event.time, event.kind, event.text) if text)
-        for event in report.timeline[-most:]
-    ]
-    for excerpt in report.logs:
+def _timeline(report: Report, most: int) -> str:
+    lines = timeline.rows(report, most, WIDTH) if most else []
+    title = names.clip(timeline.title(report), 120)
+    return f"### {title}\n\n{block(lines)}" if lines else ""
+
+
+def _logs(report: Report, most: int) -> str:
+    lines: list[str] = []
+    for excerpt in report.logs if most else ():
         lines += [f"--- {excerpt.source}", *excerpt.lines[-most:]]
     return _folded("What the logs tell", block(lines)) if lines else ""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from evdiag.analyze.gdb_place import HERE, within
 from evdiag.analyze.names import ELLIPSIS, basename, elide, function, path
 from evdiag.model.report import (
     Address,
@@ -16,6 +17,7 @@ from evdiag.model.report import (
     SoftError,
     Thread,
 )
+from evdiag.report.redaction import replaced
 
 SYSTEM_RUN = 3
 """So many frames outside of the application in a row become one line in other threads."""
@@ -329,9 +331,15 @@ def gdb_name(report: Report) -> str:
     return gdb if not gdb or "gdb" in gdb.lower() else f"gdb {gdb}"
 
 
+def _gdb_with_place(report: Report) -> str:
+    """The same, and where it ran unless that was here."""
+    name, place = gdb_name(report), report.provenance.gdb_place or HERE
+    return name if not name or place == HERE else f"{name} {within(place)}"
+
+
 def _engines(report: Report) -> list[str]:
     """Where stacks and values come from."""
-    gdb, rung = gdb_name(report), report.provenance.rung or ""
+    gdb, rung = _gdb_with_place(report), report.provenance.rung or ""
     text = _RUNGS.get(rung)
     if text is None:
         return [rung, gdb]
@@ -352,7 +360,7 @@ def made_by(report: Report) -> list[str]:
             f"{report.tool.name}{version}",
             *_engines(report),
             f"{sum(made.timings.values()):.2f} s of CPU" if made.timings else "",
-            f"redaction: {made.redaction}" if made.redaction else "",
+            replaced(made.redaction),
             report.created,
         )
         if text

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evdiag.adapters.gdb.debugger import Debugger
+from evdiag.adapters.gdb.places import Here
 from evdiag.analyze.values import request_for
 from evdiag.engine import Engine, Options
 from evdiag.values import add_values
@@ -78,7 +79,7 @@ def test_plain_commands_do_not_run_it_either(
 
     # this gdb has Python: it has to be told to do without
     answer = Debugger(named_gdb("wheel"), tmp_path / "cache")._ask(
-        tuple(gdb), analysis.scene(), request, [], plain=True
+        Here(tuple(gdb)), analysis.scene(), request, [], plain=True
     )
 
     assert not answer.python

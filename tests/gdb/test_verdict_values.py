@@ -123,7 +123,7 @@ def test_members_by_the_type_of_the_object(gdb: str, ask: Ask) -> None:
             "by_reference = @0x_: 3",
             "as_number = 5",
             "as_float = 7.00649232e-45",
-            "password = <redacted>",
+            'password = "hunter22"',
             'name = "EVSE 1"',
             'phases = std::map with 2 elements = {["L1"] = 6, ["L2"] = 7}',
         ],
@@ -192,7 +192,7 @@ def test_variables_members_and_constants_of_an_assertion(gdb: str, ask: Ask) -> 
     assert evidence == (
         "values of the assertion: session->energy = 4711, limit = 6, kept->samples = std::vector "
         "of length 3, capacity 3 = {1, 2, 3}, null = 0x0, this->limit = 6, most = 2, "
-        "closed = true, secret_key = <redacted>"
+        'closed = true, secret_key = "0123456789"'
     )
 
 

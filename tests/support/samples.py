@@ -12,6 +12,7 @@ from evdiag.model.report import (
     Module,
     Process,
     Provenance,
+    Redacted,
     Report,
     Sibling,
     Signal,
@@ -348,7 +349,7 @@ def hostile() -> Report:
         timeline=(TimelineEvent(time=HOSTILE, kind=HOSTILE, text=HOSTILE),),
         core=CoreFile(path=HOSTILE),
         soft_errors=(SoftError(stage=HOSTILE, message=HOSTILE, effect=HOSTILE, hint=HOSTILE),),
-        provenance=Provenance(gdb=HOSTILE, rung=HOSTILE, redaction=HOSTILE),
+        provenance=Provenance(gdb=HOSTILE, rung=HOSTILE, redaction=Redacted(secrets={HOSTILE: 2})),
     )
 
 

@@ -253,7 +253,7 @@ def test_a_log_without_lines_is_not_announced() -> None:
     )
     text = render(report)
     assert "quiet" not in text
-    assert "What the logs tell" in text
+    assert "The last events" in text
 
 
 # ---------------------------------------------------------------- lines

@@ -16,6 +16,7 @@ from evdiag.model.report import (
     Frame,
     Process,
     Provenance,
+    Redacted,
     Report,
     Sibling,
     Signal,
@@ -30,7 +31,7 @@ from tests.support import samples
 
 # ---------------------------------------------------------------- the registry
 
-OF_COMMANDS = {"checks", "loglines", "mqtt", "started", "status"}
+OF_COMMANDS = {"checks", "loglines", "mqtt", "started", "status", "collected"}
 """What commands about the charger print; no report of a crash."""
 
 HELPERS = {
@@ -40,10 +41,12 @@ HELPERS = {
     "image",
     "lines",
     "neutral",
+    "redaction",
     "schema",
     "screen",
     "signature_steps",
     "threads",
+    "timeline",
     "value_lines",
     "values",
     "words",
@@ -310,7 +313,10 @@ def test_how_the_report_was_made() -> None:
         created="today",
         core=CoreFile(path="core.1", bytes=2_000_000, missing_bytes=5_000),
         provenance=Provenance(
-            gdb="gdb 18", rung="native+gdb", timings={"a": 0.5, "b": 0.25}, redaction="default"
+            gdb="gdb 18",
+            rung="native+gdb",
+            timings={"a": 0.5, "b": 0.25},
+            redaction=Redacted(secrets={"key": 2}),
         ),
     )
     assert words.made_by(report) == [
@@ -319,7 +325,7 @@ def test_how_the_report_was_made() -> None:
         "evdiag",
         "stacks by evdiag, values by gdb 18",
         "0.75 s of CPU",
-        "redaction: default",
+        "2 secrets replaced: 2 keys",
         "today",
     ]
     assert "stacks by evdiag, no values" in words.made_by(samples.null_write())

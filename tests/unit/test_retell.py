@@ -8,14 +8,10 @@ from evdiag.analyze import retell
 from evdiag.analyze.causality import decide
 from evdiag.analyze.log_facts import facts_of
 from evdiag.analyze.retell import (
-    AFTER,
-    BEFORE,
-    LONGEST,
     MOST_LINES,
     WINDOW,
     Excerpt,
     Wanted,
-    harmless,
     who_was_first,
 )
 from evdiag.analyze.times import time_words
@@ -126,39 +122,7 @@ def test_whom_to_report_on() -> None:
     assert [m.name for m, _, _ in retell.cases(run, facts_of(run))] == ["ocpp", "api"]
 
 
-# ---------------------------------------------------------------- timeline
-
-
-def test_the_timeline_says_each_thing_once() -> None:
-    told = retell.timeline(cascade())
-
-    assert [event.kind for event in told] == [
-        *("manager-start", "terminate", "what", "module-exit"),
-        *("module-stopped", "module-stopped", "module-stopped", "module-exit", "manager-exit"),
-    ]
-    assert told[0].time == "2026-11-22 07:01:00.100"
-    assert told[0].text == "manager: Starting 4 modules"
-    assert told[3].text.startswith("manager: Module ocpp exited unexpectedly")
-    assert told[1].text == "terminate called after throwing an instance of 'std::out_of_range'"
-
-
-def test_the_timeline_is_around_the_first_end() -> None:
-    def noise(line: int, time: float) -> LogEvent:
-        return LogEvent(kind="lock-timeout", source="n", line=line, text="x" * 900, time=time)
-
-    begin = head()[0].time
-    assert begin is not None
-    before = [noise(n, begin + 1) for n in range(99)]
-    after = [noise(n + 100, begin + 60) for n in range(99)]
-    run = only([], [*head(), *before, *after])
-
-    told = retell.timeline(run)
-
-    assert len(told) == BEFORE + 1 + AFTER
-    assert told[BEFORE].kind == "module-exit"
-    assert len(told[-1].text) == LONGEST + 1
-    nobody = Run(events=tuple(before))
-    assert len(retell.timeline(nobody)) == BEFORE + 1
+# ---------------------------------------------------------------- times
 
 
 @pytest.mark.parametrize(
@@ -249,19 +213,6 @@ def test_logs_without_lines_are_left_out() -> None:
     assert report.logs == (LogExcerpt(source="x", lines=("line",)),)
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a password=hunter2 b", "a password=<redacted> b"),
-        ('C:\\temp "q"', 'C:\\temp "q"'),
-        ("", ""),
-        ('{"api_key": "x y", "b": 2}', '{"api_key": <redacted>, "b": 2}'),
-    ],
-)
-def test_secrets_are_not_shown(text: str, shown: str) -> None:
-    assert harmless(text) == shown
-
-
 # ---------------------------------------------------------------- one line for several reports
 
 
@@ -286,7 +237,6 @@ def test_whatever_the_logs_say_it_can_be_told(
     runs, left = decide(cores, told)
     assert isinstance(who_was_first(runs, 2), str)
     for run in runs:
-        retell.timeline(run)
         assert len(retell.siblings(run, left, {})) <= len(run.members) + len(left)
         for member, facts, _ in retell.cases(run, facts_of(run)):
             retell.retold(Report(), run, member, ())

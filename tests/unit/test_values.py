@@ -69,7 +69,7 @@ def test_what_a_variable_becomes() -> None:
     assert got.args == (
         Variable(name="m", type="const M&", value="@0x8: {x = 1}"),
         Variable(name="text", type="char *", value=r'0x5 "a\303"'),
-        Variable(name="password", type="std::string", value="<redacted>"),
+        Variable(name="password", type="std::string", value='"hunter2"'),
     )
     assert got.locals == (
         Variable(name="gone", problem="Cannot access memory"),

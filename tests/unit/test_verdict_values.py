@@ -85,7 +85,7 @@ def test_members_stand_in_their_exception() -> None:
     assert found.exception is not None
     assert found.exception.fields == (
         Variable(name="connector", type="const int", value="2"),
-        Variable(name="password", type="std::string", value="<redacted>"),
+        Variable(name="password", type="std::string", value='"hunter22"'),
         Variable(name="lost", type="int", problem="Cannot access memory at address 0x18"),
     )
     assert found.exception.what == "too much"
@@ -224,8 +224,8 @@ def test_the_values_of_an_assertion_are_evidence() -> None:
     )
     assert evidence[0] == "SIGABRT"
     assert evidence[1].startswith(
-        "values of the assertion: reading.power_w = 22080, limit_w = 11000, secret = <redacted>, "
-        "sessions = { 1, 1, 1,"
+        "values of the assertion: reading.power_w = 22080, limit_w = 11000, secret = "
+        '"hunter22", sessions = { 1, 1, 1,'
     )
     assert evidence[1].endswith("…")
 

@@ -5,11 +5,9 @@ it worked is told by the answer's content: gdb ends with 0 even when it could no
 """
 
 import base64
-import os
 import re
-import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -17,13 +15,14 @@ import msgspec
 
 from evdiag.adapters.demangle import Demangler, load_demangler
 from evdiag.adapters.files import make_room
-from evdiag.adapters.gdb.find import Command, candidates
+from evdiag.adapters.gdb.find import candidates
+from evdiag.adapters.gdb.places import Here, NotHere, Place
 from evdiag.adapters.gdb.plain import read_plainly
-from evdiag.adapters.gdb.process import Process
-from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene, laid_out, settings
+from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene
 from evdiag.adapters.gdb.session import Session, quote
 from evdiag.analyze.demangled import readable
-from evdiag.errors import GdbDied, GdbError, GdbRefused, GdbTimeout, GdbUnusable
+from evdiag.analyze.gdb_place import HERE
+from evdiag.errors import GdbDied, GdbError, GdbMissing, GdbRefused, GdbTimeout, GdbUnusable
 from evdiag.model.values import Document, Request
 from evdiag.parse.mi import MiError, read_document
 
@@ -87,60 +86,78 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Its version."""
     python: bool
     """False: plain commands."""
+    place: str = HERE
+    """Where it ran, in words."""
     notes: tuple[str, ...] = ()
     """What went wrong before it went right."""
 
 
 class Debugger:
-    """Reads values with whatever gdb there is; one object for all cores of a run."""
+    """Reads values with whatever gdb there is; one object for all cores of a run.
+
+    `places` are tried before this machine's own gdbs, unless the user has named one.
+    """
 
     def __init__(
         self, named: str | None, cache: Path, timeout: float = TIMEOUT,
-        progress: Progress | None = None,
+        progress: Progress | None = None, places: Sequence[Place] = (),
     ) -> None:  # fmt: skip
         self.named, self.cache, self.timeout = named, cache, timeout
         self._progress = progress
+        self._places = list(places) if named is None else []
 
     def values(self, scene: Scene, request: Request) -> Answer:
         """gdb's answer. Raises GdbError of the last gdb that was tried."""
         notes: list[str] = []
         failed: GdbError | None = None
-        gdbs = candidates(self.named, scene.machine)
-        for gdb in gdbs:
+        died: Place | None = None
+        for place in self._all_places(scene, notes):
             try:
-                return self._ask(gdb, scene, request, notes, plain=False)
+                return self._ask(place, scene, request, notes, plain=False)
+            except NotHere:
+                continue
             except GdbTimeout:
                 raise
             except GdbError as error:
                 failed = error
+                died = died or (place if isinstance(error, GdbDied) else None)
                 notes.append(str(error))
-        if isinstance(failed, GdbDied):  # perhaps it was the extractor's way that it died of
+                if isinstance(error, GdbUnusable) and place in self._places:
+                    self._places.remove(place)  # nor will it be for the next core
+        assert failed is not None
+        if isinstance(failed, GdbDied) and died is not None:
+            # perhaps it was the extractor's way that it died of
             try:
-                return self._ask(gdbs[0], scene, request, notes, plain=True)
+                return self._ask(died, scene, request, notes, plain=True)
             except GdbError as error:
                 failed = error
-        assert failed is not None
         raise failed
 
+    def _all_places(self, scene: Scene, notes: list[str]) -> Iterator[Place]:
+        """Where gdb may be, best first. Raises GdbMissing if that is nowhere."""
+        yield from tuple(self._places)
+        try:
+            gdbs = candidates(self.named, scene.machine)
+        except GdbMissing as error:
+            raise GdbMissing("; ".join([*notes, str(error)]), advice=error.advice) from None
+        yield from map(Here, gdbs)
+
     def _ask(
-        self, gdb: Command, scene: Scene, request: Request, notes: list[str], *, plain: bool
+        self, place: Place, scene: Scene, request: Request, notes: list[str], *, plain: bool
     ) -> Answer:
-        with laid_out(scene) as folder:
-            if self._progress:
-                self._progress(f"gdb reads variables of {scene.core.name}")
-            command = [*gdb, *SAFE, "--interpreter=mi3"]
-            process = Process(
-                command, folder, environment(folder), scene.memory, name=shlex.join(gdb)
-            )
-            conversation = _Conversation(Session(process), self.timeout)
+        if self._progress:
+            self._progress(f"gdb reads variables of {scene.core.name}")
+        cache = self.cache if place.keeps_index else None
+        with place.opened(scene, (*SAFE, "--interpreter=mi3")) as opened:
+            conversation = _Conversation(Session(opened.talk), self.timeout)
             good = False
             try:
-                answer = conversation.answer(scene, request, folder, self.cache, plain=plain)
+                answer = conversation.answer(scene, request, opened.settings, cache, plain=plain)
                 good = True
             finally:
                 conversation.session.end(died=not good)
         notes = [*notes, *conversation.notes]
-        return msgspec.structs.replace(answer, notes=tuple(notes))
+        return msgspec.structs.replace(answer, notes=tuple(notes), place=place.title)
 
 
 class _Conversation:
@@ -156,11 +173,17 @@ class _Conversation:
         return max(self.deadline - time.monotonic(), 0.0)
 
     def answer(
-        self, scene: Scene, request: Request, folder: Path, cache: Path, *, plain: bool
+        self,
+        scene: Scene,
+        request: Request,
+        settings: Sequence[str],
+        cache: Path | None,
+        *,
+        plain: bool,
     ) -> Answer:
         python, version = self._greet()
-        self._set((*QUIET, *settings(scene, folder), *FASTER, MANGLED))
-        if version:
+        self._set((*QUIET, *settings, *FASTER, MANGLED))
+        if version and cache is not None:
             self._set(index_folder(cache, version))
         if scene.program is not None:
             self.session.run(f"-file-exec-and-symbols {PROGRAM}", self._left)
@@ -241,16 +264,3 @@ def inside(*names: str) -> bytes:
     """The text of files that run inside gdb's Python, one after the other."""
     folder = resources.files("evdiag.adapters.gdb").joinpath("inside")
     return b"\n".join(folder.joinpath(name).read_bytes() for name in names)
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """What gdb may know of this machine: no home, no debuginfod, no Python of the user's."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(folder / "home"),
-        "LC_ALL": "C.UTF-8",
-        "TERM": "dumb",
-        "PYTHONSAFEPATH": "1",
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from evdiag.errors import GdbDied, GdbRefused, GdbUnusable
 
@@ -38,6 +39,77 @@ def limit(pid: int, memory: int | None) -> None:
         set_limit(pid, resource.RLIMIT_CORE, (0, 0))
         if memory is not None:
             set_limit(pid, resource.RLIMIT_AS, (memory, memory))
+
+
+class Talk(Protocol):
+    """A gdb that was started somewhere, and the way to speak with it."""
+
+    name: str
+    """What messages call it."""
+
+    def send(self, line: str) -> None:
+        """Queue a line for gdb; it is written while lines are read."""
+
+    def lines(self, deadline: float) -> list[bytes]:
+        """Lines that have come, after waiting for some until the deadline; none is late.
+
+        Raises GdbDied when it has ended, GdbRefused for an endless line.
+        """
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: gdb gives up what it is doing."""
+
+    def close(self, *, politely: bool = False) -> None:
+        """End it and everything that it started."""
+
+
+class Said:
+    """What gdb printed: whole lines that nobody has read yet, and the end of its errors."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._partial = bytearray()
+        self._lines: deque[bytes] = deque()
+        self._errors = bytearray()
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def take(self) -> list[bytes]:
+        """The lines, which then are read."""
+        found = list(self._lines)
+        self._lines.clear()
+        return found
+
+    def take_one(self, longest: int) -> bytes:
+        """The first line; empty if there is none yet. Raises GdbRefused for too long a one."""
+        if not self._lines and len(self._partial) <= longest:
+            return b""
+        line = self._lines.popleft() if self._lines else bytes(self._partial)
+        if len(line) > longest:
+            raise GdbRefused(f"{self.name} printed a line of {len(line)} bytes")
+        return line
+
+    def add(self, data: bytes) -> None:
+        """Cut what came into lines, looking at each byte once. Raises GdbRefused."""
+        head, newline, rest = data.partition(b"\n")
+        self._partial += head
+        if len(self._partial) > MAX_LINE:
+            raise GdbRefused(f"{self.name} printed a line of more than {MAX_LINE >> 20} MB")
+        if newline:
+            self._lines.append(bytes(self._partial))
+            *whole, last = rest.split(b"\n")
+            self._lines.extend(whole)
+            self._partial = bytearray(last)
+
+    def add_error(self, data: bytes) -> None:
+        """Keep the end of what came."""
+        self._errors += data
+        del self._errors[:-KEPT_ERRORS]
+
+    def last_words(self) -> list[str]:
+        """The last lines of its errors."""
+        return bytes(self._errors).decode("utf-8", "replace").strip().splitlines()
 
 
 class Process:
@@ -81,9 +153,7 @@ class Process:
         for fd in (self._in, self._out, self._err):
             os.set_blocking(fd, False)
         self._unsent = b""
-        self._partial = bytearray()
-        self._lines: deque[bytes] = deque()
-        self._errors = bytearray()
+        self._said = Said(name)
         self._open = {self._out, self._err}
 
     # -- talking
@@ -97,7 +167,7 @@ class Process:
 
         Raises GdbDied when it has ended, GdbRefused for an endless line.
         """
-        while not self._lines:
+        while not self._said:
             left = deadline - time.monotonic()
             if left <= 0:
                 return []
@@ -107,9 +177,7 @@ class Process:
             silent = not self._pump(min(left, SILENCE))
             if silent and self._process.poll() is not None and not self._pump(0.0):
                 raise GdbDied(self._obituary())
-        found = list(self._lines)
-        self._lines.clear()
-        return found
+        return self._said.take()
 
     def _pump(self, seconds: float) -> bool:
         """Write and read what can be; whether anything came within that time."""
@@ -134,22 +202,9 @@ class Process:
         if not data:
             self._open.discard(fd)
         elif fd == self._err:
-            self._errors += data
-            del self._errors[:-KEPT_ERRORS]
+            self._said.add_error(data)
         else:
-            self._split(data)
-
-    def _split(self, data: bytes) -> None:
-        """Cut what came into lines, looking at each byte once."""
-        head, newline, rest = data.partition(b"\n")
-        self._partial += head
-        if len(self._partial) > MAX_LINE:
-            raise GdbRefused(f"{self.name} printed a line of more than {MAX_LINE >> 20} MB")
-        if newline:
-            self._lines.append(bytes(self._partial))
-            *whole, last = rest.split(b"\n")
-            self._lines.extend(whole)
-            self._partial = bytearray(last)
+            self._said.add(data)
 
     def interrupt(self) -> None:
         """What Ctrl-C does: gdb gives up what it is doing."""
@@ -183,6 +238,11 @@ class Process:
         except subprocess.TimeoutExpired:
             how = "closed its output"
         else:
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        said = bytes(self._errors).decode("utf-8", "replace").strip().splitlines()
+            how = ending(code)
+        said = self._said.last_words()
         return f"{self.name} {how}" + (f": {said[-1][:300]}" if said else "")
+
+
+def ending(code: int) -> str:
+    """How a process ended, in words; `code` is negative for a signal."""
+    return f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"

@@ -12,8 +12,8 @@ import posixpath
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
 
 import msgspec
 
@@ -21,6 +21,7 @@ from evdiag.errors import GdbUnusable
 from evdiag.model.machine import Machine
 
 CORE, PROGRAM, ROOT, LIBRARIES, DEBUG = "core", "program", "root", "libraries", "debug"
+FOLDERS = (ROOT, LIBRARIES, DEBUG)
 LEAST_MEMORY = 4 << 30
 """gdb crashes when it gets less than it needs: 1.5 GB were enough for 200 MB of debug files."""
 MEMORY_PER_BYTE = 8
@@ -86,15 +87,17 @@ def _harmless_folder() -> str | None:
     return None if harmless or not os.access(SHARED, os.W_OK) else SHARED
 
 
-def settings(scene: Scene, folder: Path) -> list[str]:
-    """gdb's settings for that folder."""
-    roots = [str(folder / DEBUG), *(str(root.absolute()) for root in scene.debug_roots)]
+def settings(scene: Scene, folder: PurePath, roots: Sequence[PurePath] | None = None) -> list[str]:
+    """gdb's settings for that folder; `roots` are the debug roots of another machine."""
+    if roots is None:
+        roots = [root.absolute() for root in scene.debug_roots]
+    names = [str(root) for root in (folder / DEBUG, *roots)]
     words = [(_word(old), _word(new)) for old, new in scene.source_maps]
     maps = [f"set substitute-path {old} {new}" for old, new in words if old and new]
     return [
         f"set sysroot {folder / ROOT}",
         f"set solib-search-path {folder / LIBRARIES}",
-        f"set debug-file-directory {':'.join(root for root in roots if ':' not in root)}",
+        f"set debug-file-directory {':'.join(name for name in names if ':' not in name)}",
         *maps,
     ]
 
@@ -104,29 +107,36 @@ def _word(text: str) -> str:
     return "".join(c if c.isalnum() or c in "/._-" else f"\\{c}" for c in text if c.isprintable())
 
 
-def _lay_out(scene: Scene, folder: Path) -> None:
-    for name in (ROOT, LIBRARIES, DEBUG):
-        (folder / name).mkdir()
-    _link(folder / CORE, scene.core)
+def links(scene: Scene) -> Iterator[tuple[PurePosixPath, Path]]:
+    """(name in the folder, file on this machine) of everything; the first of a name counts."""
+    yield PurePosixPath(CORE), scene.core
     if scene.program is not None:
-        _link(folder / PROGRAM, scene.program)
-        _link(folder / f"{PROGRAM}.dwp", scene.program.with_name(scene.program.name + ".dwp"))
+        yield PurePosixPath(PROGRAM), scene.program
+        dwp = scene.program.with_name(scene.program.name + ".dwp")
+        yield PurePosixPath(f"{PROGRAM}.dwp"), dwp
     for path, file in scene.libraries:
         # gdb walks `modules/X/../../lib` step by step: both names make the folders on the way.
         for name in (path, posixpath.normpath(path)):
-            _link(folder / ROOT / _inside(name), Path(file))
-        _link(folder / LIBRARIES / PurePosixPath(path).name, Path(file))
+            yield ROOT / _inside(name), Path(file)
+        yield LIBRARIES / PurePosixPath(PurePosixPath(path).name), Path(file)
     for debug in scene.debug_files:
-        _link_debug(debug, folder)
+        yield from _debug_links(debug)
 
 
-def _link_debug(debug: DebugFile, folder: Path) -> None:
+def _debug_links(debug: DebugFile) -> Iterator[tuple[PurePosixPath, Path]]:
     if debug.build_id and len(debug.build_id) > 2 and debug.build_id.isalnum():
         name = f"{debug.build_id[:2]}/{debug.build_id[2:]}.debug"
-        _link(folder / DEBUG / ".build-id" / name, Path(debug.file))
+        yield PurePosixPath(DEBUG, ".build-id", name), Path(debug.file)
     if debug.link and "/" not in debug.link:
-        place = folder / ROOT / _inside(debug.owner) if debug.owner else folder / PROGRAM
-        _link(place.with_name(".debug") / debug.link, Path(debug.file))
+        place = ROOT / _inside(debug.owner) if debug.owner else PurePosixPath(PROGRAM)
+        yield place.with_name(".debug") / debug.link, Path(debug.file)
+
+
+def _lay_out(scene: Scene, folder: Path) -> None:
+    for name in FOLDERS:
+        (folder / name).mkdir()
+    for link, file in links(scene):
+        _link(folder / link, file)
 
 
 def _inside(path: str) -> PurePosixPath:

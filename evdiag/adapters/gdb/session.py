@@ -11,7 +11,7 @@ from typing import Any
 
 from pygdbmi import gdbmiparser
 
-from evdiag.adapters.gdb.process import Process
+from evdiag.adapters.gdb.process import Talk
 from evdiag.errors import GdbRefused, GdbTimeout
 from evdiag.parse.mi import MiError, Result, check_record, read_result, stream_text
 
@@ -33,7 +33,7 @@ def quote(text: str) -> str:
 class Session:
     """Sends commands and waits for their answers; numbers tell which answer is whose."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Talk) -> None:
         self._process = process
         self._token = 0
         self.said: list[str] = []

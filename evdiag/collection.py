@@ -1,1 +1,0 @@
-"""From a container to a bundle: everything that tells of its crashes, nothing lost on the way."""
