@@ -8,8 +8,10 @@ import posixpath
 import shlex
 from collections.abc import Sequence
 
+import msgspec
+
 from evdiag.model.charger import CORES
-from evdiag.model.loglines import ALERT, EVEREST, PROCESS, RAW, SUPERVISORD, LogLine
+from evdiag.model.loglines import ALERT, EVEREST, HEADED, PROCESS, RAW, SUPERVISORD, LogLine
 from evdiag.model.logs import LogEvent
 from evdiag.model.signals import signal_name
 from evdiag.parse.logs import capture, everest, supervisord
@@ -19,6 +21,45 @@ _LOUD = frozenset(("WARN", "ERRO", "CRIT"))
 _PREFIX = "evdiag capture: "
 _LISTS = "did not shut down cleanly:"
 """In the manager's list when all modules are down; the crash was announced before."""
+_RESET = "Performing "
+"""How a module begins to tell that it was asked to restart EVerest."""
+_OF_ANY = ("reset", "broker-lost")
+"""What a module tells that matters to who has ended, and why."""
+
+
+class CrashReader:
+    """From the lines of a charger's logs to the events that tell who ended, and how."""
+
+    def __init__(self) -> None:
+        self._everest = everest.PARSER.start()
+        self._capture = capture.PARSER.start()
+        self._supervisord = supervisord.PARSER.start()
+        self._count = 0
+
+    def events(self, line: LogLine, time: float | None = None) -> list[LogEvent]:
+        """The events of one line, in the order of the log; `time` is when it was written."""
+        self._count += 1
+        record = Record(
+            form="everest", source=line.service, line=self._count, lines=[line.text],
+            message=line.text, time=time,
+        )  # fmt: skip
+        if line.service == SUPERVISORD:
+            record.form = "supervisord"
+            return list(self._supervisord(record))
+        if line.form == RAW:
+            return list(self._capture(record)) if line.text.startswith(_PREFIX) else []
+        if line.service != EVEREST or line.form != HEADED:
+            return []
+        record.severity = line.severity
+        if line.module == "manager":
+            record.process = "manager"
+            return list(self._everest(record))
+        if line.severity not in _LOUD and not line.text.startswith(_RESET):
+            return []
+        record.process = line.module
+        if line.more:
+            record = msgspec.structs.replace(record, lines=line.lines())
+        return [event for event in self._everest(record) if event.kind in _OF_ANY]
 
 
 class Alerts:
@@ -26,9 +67,7 @@ class Alerts:
 
     def __init__(self, container: str) -> None:
         self.container = container
-        self._everest = everest.PARSER.start()
-        self._capture = capture.PARSER.start()
-        self._supervisord = supervisord.PARSER.start()
+        self._reader = CrashReader()
         self._told: set[str] = set()
         """Modules of the current life of EVerest, cut as the log cuts them."""
 
@@ -48,7 +87,9 @@ class Alerts:
         return found if more else batch
 
     def _alert(self, line: LogLine) -> LogLine | None:
-        for event in self._events(line):
+        if _LISTS in line.text:
+            return None
+        for event in self._reader.events(line):
             if event.kind == "manager-exit" or _is_end_of_everest(event):
                 alert = self._service(line, event)
                 self._told.clear()
@@ -58,20 +99,6 @@ class Alerts:
             if event.kind == "service-exit":
                 return self._service(line, event)
         return None
-
-    def _events(self, line: LogLine) -> Sequence[LogEvent]:
-        record = Record(
-            form="everest", source=line.service, line=0, lines=[line.text], message=line.text
-        )
-        if line.service == SUPERVISORD:
-            record.form = "supervisord"
-            return list(self._supervisord(record))
-        if line.form == RAW:
-            return list(self._capture(record)) if line.text.startswith(_PREFIX) else ()
-        if line.service == EVEREST and line.module == "manager" and _LISTS not in line.text:
-            record.process, record.severity = "manager", line.severity
-            return list(self._everest(record))
-        return ()
 
     def _module(self, line: LogLine, event: LogEvent) -> LogLine | None:
         module = event.module_id or "?"
@@ -109,8 +136,7 @@ class Alerts:
 
     def _made(self, line: LogLine, module: str, what: str, core: str) -> LogLine:
         more = [core] if core else []
-        copy = f"docker cp {shlex.quote(self.container)}:{CORES} crash"
-        more.append(f"next: {copy} && evdiag backtrace crash")
+        more.append(f"next: evdiag backtrace {shlex.quote(self.container)}")
         return LogLine(line.time, EVEREST, "CRIT", what, module, form=ALERT, more=more)
 
 

@@ -16,6 +16,7 @@ from evdiag.commands import (
     shell,
     status,
     stop,
+    watch,
 )
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {
@@ -27,6 +28,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "logs": logs.command,
     "mqtt": mqtt.command,
     "shell": shell.command,
+    "watch": watch.command,
     "collect": collect.command,
     "backtrace": backtrace.command,
     "gdb": gdb.command,

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -79,6 +79,11 @@ class ChargerLogs:
         self._filter, self._alerts = LineFilter(self.wanted), Alerts(facts.name)
         self._output = _Output(engine, facts, self.clock, plain=not (self.texts or _is_ours(facts)))
 
+    @property
+    def can_follow(self) -> bool:
+        """Whether the container's output can be read; known after `history`."""
+        return self._output.readable
+
     def close(self) -> None:
         """Give up the copy of the files."""
         if self.files is not None:
@@ -97,8 +102,11 @@ class ChargerLogs:
             yield list(last)
         self.close()
 
-    def live(self) -> Iterator[Batch]:
-        """What comes after that; only an error ends it. Raises NoSuchContainer, NotReady."""
+    def live(self, again: Callable[[], None] | None = None) -> Iterator[Batch]:
+        """What comes after that; only an error ends it. Raises NoSuchContainer, NotReady.
+
+        `again` waits until the container runs that has stopped; see `await_running`.
+        """
         while self._output.readable:
             try:
                 for batch in self._output.live():
@@ -106,7 +114,10 @@ class ChargerLogs:
             except _GONE:
                 pass  # it may be back soon: see there
             time.sleep(LOOK / 2)  # an engine that ends the stream at once shall not keep us busy
-            await_running(self.engine, self.facts)
+            if again is None:
+                await_running(self.engine, self.facts)
+            else:
+                again()
         raise NotReady(
             f"{self.facts.name} cannot be followed: its log driver {self.facts.log_driver!r} "
             "keeps nothing to read",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evdiag.errors import NoSuchContainer, NoSuchImage, NotReady, UsageError
-from evdiag.model.charger import CORES
 from evdiag.model.incident import CorePattern
 from evdiag.model.run import (
     MQTT_PORT,
@@ -180,7 +179,7 @@ def make_room(engine: "ContainerEngine", spec: RunSpec) -> Iterator[Event | Repl
     rename(engine, old.id, kept)
     yield Replaced(old.id, keep=keep)
     if keep:
-        yield Warned(f"it holds cores, so it is kept as {kept}: `docker cp {kept}:{CORES} DIR`")
+        yield Warned(f"it holds cores, so it is kept as {kept}: `evdiag collect --name {kept}`")
 
 
 class PatternSet(msgspec.Struct, frozen=True):

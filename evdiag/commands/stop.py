@@ -52,14 +52,14 @@ def forget(engine: "ContainerEngine", charger: "ContainerFacts", *, force: bool)
     """
     from evdiag.adapters.docker.network import remove_network
     from evdiag.adapters.docker.start import cores_in, list_containers, remove
-    from evdiag.model.charger import CORES, NETWORK_LABEL
+    from evdiag.model.charger import NETWORK_LABEL
 
     cores = [] if force else list(cores_in(engine, charger))
     if cores:
         what = "a core" if len(cores) == 1 else f"{len(cores)} cores"
         raise NotReady(
             f"{charger.name} holds {what}, so it is not removed",
-            advice=f"Copy what is in it: `docker cp {charger.name}:{CORES} DIR`. "
+            advice=f"Keep what is in it: `evdiag collect --name {charger.name}`. "
             "Then remove it with --remove --force.",
         )
     remove(engine, charger.id)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from evdiag.model.charger import CORES, SERVICES
+from evdiag.model.charger import SERVICES
 from evdiag.model.status import ChargerStatus, Connector, Core, Everest, Link, Module
 from evdiag.report.neutral import clean
 from evdiag.report.words import count, size
@@ -280,7 +280,7 @@ class _Screen:
         if len(status.cores) > MOST_CORES:
             yield from self.row("", f"… {len(status.cores) - MOST_CORES} older")
         name = clean(status.name, _LIMIT)
-        yield from self.row("", f"docker cp {name}:{CORES} crash && evdiag backtrace crash", _BOLD)
+        yield from self.row("", f"evdiag backtrace {name}", _BOLD)
 
     def _modules(self, modules: Sequence[Module], now: float) -> Iterator[str]:
         rows = [("MODULE", "TYPE", "PID", "THREADS", "MEMORY", "UP")]

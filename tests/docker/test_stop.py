@@ -30,7 +30,7 @@ def test_cores_survive_a_replacement_and_a_stop(image: str, tmp_path: Path) -> N
         assert (said.code, said.out) == (3, "")
         assert f"stopped {name}" in said.err
         assert f"{name} holds a core, so it is not removed" in said.err
-        assert f"docker cp {name}:/tmp/everest-logs DIR" in said.err
+        assert f"evdiag collect --name {name}" in said.err
 
         # -- once more: it was stopped already
         again = evdiag("stop", "--name", name)

@@ -126,7 +126,7 @@ def test_one_alert_for_each_crash() -> None:
     assert alert.text == "module ocpp (pid 63) died of SIGSEGV"
     assert alert.more == [
         "core: /tmp/everest-logs/core.ocpp.63.1",
-        "next: docker cp 'my everest':/tmp/everest-logs crash && evdiag backtrace crash",
+        "next: evdiag backtrace 'my everest'",
     ]
     assert len(alerts(*one, *one)) == 2
     by = Alerts("x")

@@ -31,7 +31,7 @@ from tests.support import samples
 
 # ---------------------------------------------------------------- the registry
 
-OF_COMMANDS = {"checks", "loglines", "mqtt", "started", "status", "collected"}
+OF_COMMANDS = {"checks", "loglines", "mqtt", "started", "status", "collected", "watch"}
 """What commands about the charger print; no report of a crash."""
 
 HELPERS = {

@@ -113,7 +113,7 @@ def test_a_charger_in_trouble() -> None:
         "          auth:Auth SIGSEGV, 9 s ago, 4.0 MB\n",
         "          core.x.json, no core, the disk was full\n",
         "          … 2 older\n",
-        "docker cp everest:/tmp/everest-logs crash && evdiag backtrace crash\n",
+        "evdiag backtrace everest\n",
         "not seen  MQTT: refused\n          cores: too many\n",
         "Left over from a manager that ended\nMODULE",
     ):
