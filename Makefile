@@ -25,13 +25,17 @@ setup: $(VENV)/installed ## create .venv with evdiag and the packages it needs
 demo: $(VENV)/installed ## analyse a real crash that ships with evdiag: no Docker, no gdb
 	$(BIN)/evdiag demo
 
+# Unit tests alone have to cover the layers that decide; measuring the others costs minutes and says
+# nothing. A worker with nothing left to do takes tests from another one.
+XDIST := -n 3 --dist worksteal
 test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it may
 	tests/install-tools.sh
 	tests/install-docker.sh
 	$(BIN)/coverage erase
-	COVERAGE_CORE=ctrace $(BIN)/coverage run -m pytest -n 3 $(PYTEST_FLAGS)
+	COVERAGE_CORE=ctrace $(BIN)/coverage run -m pytest tests/unit $(XDIST) $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='evdiag/model/*,evdiag/parse/*,evdiag/analyze/*,evdiag/report/*' --fail-under=100
+	$(BIN)/python -m pytest tests --ignore=tests/unit $(XDIST) $(PYTEST_FLAGS)
 
 # SOURCES=DIR: source trees of EVerest and its dependencies to build in place of clones; see
 # container/sources/README.md. IMAGE_FLAGS: more of what `evdiag build --help` lists.

@@ -76,6 +76,18 @@ def pytest_configure() -> None:
     os.environ["PATH"] = os.pathsep.join(rest)
 
 
+# -- order
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that wait for containers first, next to each other.
+
+    One worker gets them: it builds the image and starts the shared charger once, and waits while
+    the others compute.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("docker") is None)
+
+
 # -- header
 
 

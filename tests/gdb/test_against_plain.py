@@ -77,7 +77,7 @@ def test_the_values_are_those_of_plain_gdb(
     tmp_path: Path,
 ) -> None:
     core, gdb = core_of(mode, opt), named_gdb("system")
-    report = bench.report(core, gdb)
+    report = bench.kept_report(f"{mode.name}-{opt}-system", core, gdb)
     executable, thread = report.process.executable, report.threads[0]
     assert executable is not None
     assert thread.lwp is not None

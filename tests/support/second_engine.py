@@ -108,6 +108,11 @@ class SecondEngine:
             time.sleep(0.05)  # there is no event for "the engine answers"
 
     @property
+    def is_up(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._process is not None
+
+    @property
     def network(self) -> str:
         """The name of the kernel's network that it lives in."""
         assert self._process is not None
