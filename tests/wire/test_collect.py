@@ -246,3 +246,22 @@ def test_a_bundle_that_another_process_is_at_is_left_alone(
 
     assert made.path.name.startswith("evdiag-garage-")
     assert (tmp_path / "first.partial").is_dir()
+
+
+def test_what_an_earlier_bundle_has_is_left_out(
+    engine: ContainerEngine, there: WireServer, tmp_path: Path
+) -> None:
+    files = {f"{CORES}__core_dot_{i}": core(4096) for i in (1, 2)}
+    files |= {f"{name}_dot_json": b"{}" for name in files}
+    there.on("everest-logs", archive(packed(**files)))
+
+    manifest, _ = run(engine, tmp_path / "b", without=frozenset({"/tmp/everest-logs/core.1"}))
+
+    assert {path for path in by_path(manifest) if path.startswith("cores/")} == {
+        "cores/core.2", "cores/core.2.json",
+    }  # fmt: skip
+    left = {each["origin"]: each["reason"] for each in manifest["skipped"]}
+    assert left == {
+        "/tmp/everest-logs/core.1": "an earlier bundle has it",
+        "/tmp/everest-logs/core.1.json": "an earlier bundle has it",
+    }
