@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from evdiag.adapters.gdb.debugger import FASTER, PRINTERS, SAFE, index_folder, inside
+from evdiag.adapters.gdb.debugger import LANGUAGE, PRINTERS, SAFE, index_folder, inside
 from evdiag.adapters.gdb.find import Command, candidates
 from evdiag.adapters.gdb.process import limit
 from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene, laid_out, settings
@@ -25,7 +25,7 @@ def run_interactively(named: str | None, scene: Scene, cache: Path, arguments: l
     gdb = candidates(named, scene.machine)[0]
     with laid_out(scene) as folder:
         command = [*gdb, *SAFE]
-        for setting in (*PREPARED, *settings(scene, folder), *FASTER):
+        for setting in (*PREPARED, *settings(scene, folder), LANGUAGE):
             command += ["-iex", setting]
         for setting in index_settings(gdb, cache):
             command += ["-iex", setting]
