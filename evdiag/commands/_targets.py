@@ -14,6 +14,7 @@ import msgspec
 
 from evdiag.errors import CoreNotFound, EvdiagError, NoSuchContainer, UsageError
 from evdiag.model.bundle import ARCHIVE_SUFFIX, CORES, MANIFEST, PARTIAL, SOURCES, SYMBOLS
+from evdiag.model.incident import NOTE_SUFFIX
 
 if TYPE_CHECKING:
     from evdiag.adapters.docker.engine import ContainerEngine
@@ -102,7 +103,10 @@ def targets(words: Sequence[str], say: Say) -> Generator[Target, None, None]:
     """
     plain: list[Path] = []
     others: list[tuple[str, Path | None, str]] = []
+    named = set(words)
     for word in words:
+        if word.endswith(NOTE_SUFFIX) and word.removesuffix(NOTE_SUFFIX) in named:
+            continue  # `core*` names a core's note too, which is read with the core
         found, container = _bundle_of(Path(word)), _IN_CONTAINER.fullmatch(word)
         if found is not None:
             others.append((word, *found))

@@ -214,3 +214,17 @@ def test_gdb_of_what_is_no_core(evdiag: Evdiag, bundle: Path) -> None:
     assert evdiag("gdb", bundle, "--gdb", "true").code == ExitCode.CORE
     code, _, err = evdiag("gdb", "everest", "--gdb", "true")
     assert (code, "no everest here" in err) == (ExitCode.CORE, True)
+
+
+def test_a_note_that_is_named_with_its_core_is_no_core(
+    evdiag: Evdiag, demo: Path, bundle: Path
+) -> None:
+    shutil.copy(demo / "core", "core")
+    Path("core.json").write_text("{}")
+    code, out, err = evdiag("backtrace", "core", "core.json", "--sysroot", demo / "root")
+    assert code == 0, err
+    assert TITLE in out
+    assert "core.json" not in err
+    code, _, err = evdiag("backtrace", "core.json")
+    assert code == ExitCode.CORE
+    assert "core.json: not a core dump" in err

@@ -154,13 +154,19 @@ def test_a_build_that_is_stopped(
     write(context, f"FROM debian:bookworm-slim AS runtime\nRUN echo begun; {mark}\n")
     command = [sys.executable, "-m", "evdiag", "build", "--context", str(context), "--tag", tag]
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, stderr=theirs) as process:
+    listed = ("ps", "--no-trunc", "--format", "{{.Command}}")
+    process = subprocess.Popen(command, stderr=theirs)
+    try:
         os.close(theirs)
         shown = _read_until(ours, b") begun")
-        assert docker("ps", "-q", "--no-trunc", "--filter", "ancestor=debian:bookworm-slim").out
+        # what a step prints may come before the engine lists its container
+        await_true(lambda: mark in docker(*listed).out, "the step runs", 20)
         process.send_signal(number)
         shown += _read_until(ours, None)
         assert process.wait(timeout=20) == code
+    finally:
+        process.kill()
+        process.wait()
     os.close(ours)
 
     (log,) = cache.glob("*.log")
@@ -168,7 +174,6 @@ def test_a_build_that_is_stopped(
     stopped = f"stopped. What was built so far stays in the cache; the log is {log}"
     assert stopped in last
     assert f"2/2 runtime: RUN echo begun; {mark}"[:30] in shown.decode()
-    listed = ("ps", "--no-trunc", "--format", "{{.Command}}")
     await_true(lambda: mark not in docker(*listed).out, "the step has ended", 20)
 
 
