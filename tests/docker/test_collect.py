@@ -286,13 +286,13 @@ def test_strangers_volumes_and_folders(run: Run, tmp_path: Path) -> None:
     (cores / "binary.log").write_bytes(b"\x7fELF" + bytes(100))
     try:
         # -- an image without Python, and a core where the kernel puts it
-        docker("run", "-d", "--name", name, "-w", "/work", "-v", f"{name}:/data",
+        docker("run", "-d", "--name", name, "-w", "/srv", "-v", f"{name}:/data",
                "debian:bookworm-slim", "sh", "-c", "echo hello; sleep 100")  # fmt: skip
-        for place in ("/work/core", "/data/core.x:X.1.2", "/opt/core.9"):
+        for place in ("/srv/core", "/data/core.x:X.1.2", "/opt/core.9"):
             docker("cp", str(cores / "core.x:X.1.2"), f"{name}:{place}")
         foreign = bundle(run("--name", name, "--from", "/data", "-o", "foreign", "--no-symbols"))
         assert set(foreign.files("core")) == {
-            "cores/work/core", "cores/data/core.x:X.1.2", "cores/opt/core.9",
+            "cores/srv/core", "cores/data/core.x:X.1.2", "cores/opt/core.9",
         }  # fmt: skip
         assert "hello" in (foreign.path / "logs/output.log").read_text()
         assert any("no python3" in problem for problem in foreign.manifest["problems"])

@@ -118,13 +118,13 @@ def test_names_of_what_is_being_written() -> None:
 @pytest.mark.parametrize(
     ("pattern", "working", "found"),
     [
-        ("core", "/work", "/work/core"),
+        ("core", "/srv", "/srv/core"),
         ("core", "", "/core"),
-        ("/cores/one", "/work", "/cores/one"),
-        ("/cores/%e.%p", "/work", None),
-        ("|/usr/share/apport/apport %p", "/work", None),
-        ("@/run/cores.sock", "/work", None),
-        ("", "/work", None),
+        ("/cores/one", "/srv", "/cores/one"),
+        ("/cores/%e.%p", "/srv", None),
+        ("|/usr/share/apport/apport %p", "/srv", None),
+        ("@/run/cores.sock", "/srv", None),
+        ("", "/srv", None),
         ("core", "/tmp/everest-logs", None),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_whole_bundle() -> None:
 def test_what_is_missing_is_named() -> None:
     skipped = (
         Skipped(origin="/tmp/everest-logs/core.big", reason="it is larger than 1 MB", bytes=10**7),
-        Skipped(origin="/work/app.core", reason="it is none"),
+        Skipped(origin="/srv/app.core", reason="it is none"),
         Skipped(origin="/x.db", reason="a database"),
         Skipped(origin="/y.db", reason="a database"),
     )
@@ -77,7 +77,7 @@ def test_what_is_missing_is_named() -> None:
         "problem 0", "problem 1", "problem 2", "problem 3", "problem 4",
         "… and 2 more: see manifest.json",
         "left out: /tmp/everest-logs/core.big (10.0 MB), it is larger than 1 MB",
-        "left out: /work/app.core (0 bytes), it is none",
+        "left out: /srv/app.core (0 bytes), it is none",
         "left out: 2 files (keys, databases and the like)",
     ]  # fmt: skip
 
