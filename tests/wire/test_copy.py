@@ -144,8 +144,8 @@ def test_something_else_than_an_archive(engine: ContainerEngine, server: WireSer
 
 
 def test_a_link_is_followed_as_the_engine_does(engine: ContainerEngine, server: WireServer) -> None:
-    link = chunks(tar("x.so", kind=tarfile.SYMTYPE, link="../x.so.1"),
-                  headers=about(name="x.so", linkTarget="/usr/lib/x.so.1.2"))  # fmt: skip
+    headers = about(name="x.so", size=9, mode=134218239, linkTarget="/usr/lib/x.so.1.2")
+    link = chunks(tar("x.so", kind=tarfile.SYMTYPE, link="../x.so.1"), headers=headers)
     server.on("path=%2Flib%2Fx.so$", link)
     server.on("path=%2Fusr%2Flib%2Fx.so.1.2$", chunks(tar("x.so.1.2")))
     assert b"".join(copied_file(engine, "everest", "/lib/x.so")) == CONTENT
@@ -159,8 +159,8 @@ def test_a_link_is_followed_as_the_engine_does(engine: ContainerEngine, server: 
     "headers",
     [
         "",
-        about(linkTarget=""),
-        about(linkTarget=5),
+        about(size=9, mode=134218239, linkTarget=""),
+        about(size=9, mode=134218239, linkTarget=5),
         "X-Docker-Container-Path-Stat: ???\r\n",
         "X-Docker-Container-Path-Stat: W10=\r\n",
     ],

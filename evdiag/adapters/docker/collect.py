@@ -11,6 +11,7 @@ from typing import Any
 from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import short, translated
 from evdiag.adapters.docker.inside import source
+from evdiag.adapters.docker.path_stat import look
 from evdiag.adapters.docker.start import remove
 from evdiag.errors import (
     EngineRefused,
@@ -27,7 +28,6 @@ from evdiag.parse.collect_inside import (
     UnreadableInside,
     read_inside,
 )
-from evdiag.parse.engine import read_time
 from evdiag.parse.output_frames import STDOUT, Splitter, split_output
 
 MANAGER = "/opt/everest/bin/manager"
@@ -56,8 +56,6 @@ while left and (piece := os.read(fd, min(left, 1 << 20))):
     left -= len(piece)
     sys.stdout.buffer.write(piece)
 """
-_NOT_REGULAR = 19
-"""From this bit on Go's os.FileMode tells what is no regular file."""
 
 
 # -- by a program in the container
@@ -164,22 +162,10 @@ def image_document(engine: ContainerEngine, image: str) -> Any:  # noqa: ANN401
 
 def stat_of(engine: ContainerEngine, container: str, path: str) -> Found | None:
     """A regular file of a container, without its content; None if there is none."""
-    from docker.utils import decode_json_header  # noqa: PLC0415
-
-    api = engine.api
-    with translated(f"look at {path} in {short(container)}"):
-        answer = api.head(
-            api._url("/containers/{0}/archive", container),
-            params={"path": path}, timeout=api.timeout,
-        )  # fmt: skip
-        header = answer.headers.get("X-Docker-Container-Path-Stat")
-        about = decode_json_header(header) if answer.ok and header else None
-    if not isinstance(about, dict):
+    about = look(engine, container, path)
+    if about is None or not about.is_file:
         return None
-    size, mode = about.get("size"), about.get("mode")
-    if not isinstance(size, int) or not isinstance(mode, int) or mode >> _NOT_REGULAR:
-        return None
-    return Found(path=path, size=max(size, 0), time=read_time(about.get("mtime")) or 0.0)
+    return Found(path=path, size=about.size, time=about.modified or 0.0)
 
 
 class Changes:

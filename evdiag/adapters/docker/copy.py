@@ -10,6 +10,7 @@ from typing import Any
 
 from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import short, translated
+from evdiag.adapters.docker.path_stat import HEADER, read_stat
 from evdiag.errors import EngineRefused
 from evdiag.parse.tar import TarDamaged, TarMember, read_tar
 
@@ -45,10 +46,10 @@ def copied_file(engine: ContainerEngine, container: str, path: str) -> Generator
                         return
                     yield item
                 return
-            target = _target(answer)
-        if at != path or not target:
+            about = read_stat(answer.headers.get(HEADER, ""))
+        if at != path or about is None or not about.link:
             raise FileNotFoundError(path)
-        at = target  # the engine has followed the whole chain, and stays in the container by that
+        at = about.link  # the engine has followed the whole chain, and stays in the container
 
 
 def _members(answer: Any, path: str) -> Iterator[TarMember | bytes]:  # noqa: ANN401
@@ -88,16 +89,3 @@ def _asked(engine: ContainerEngine, container: str, path: str) -> Iterator[Any]:
             raise FileNotFoundError(path) from None
         finally:
             answer.close()
-
-
-def _target(answer: Any) -> str:  # noqa: ANN401
-    """Where a link leads in the end, by the engine; empty if it is no link."""
-    from docker.utils import decode_json_header  # noqa: PLC0415
-
-    header = answer.headers.get("X-Docker-Container-Path-Stat")
-    try:
-        about = decode_json_header(header) if header else None
-    except ValueError:
-        return ""
-    target = about.get("linkTarget") if isinstance(about, dict) else None
-    return target if isinstance(target, str) else ""

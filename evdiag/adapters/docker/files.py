@@ -4,37 +4,20 @@ The archive API gives a link itself, so the engine is asked first what a path is
 leads inside the container's root. Nothing on the way there is looked at on this machine.
 """
 
-import base64
-import binascii
-import json
 import posixpath
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from evdiag.adapters.docker.copy import copied_file
-from evdiag.adapters.docker.errors import short, translated
+from evdiag.adapters.docker.path_stat import LINK, SPECIAL, look
 from evdiag.adapters.file_source import FileSource, FileStatus
-from evdiag.parse.engine import read_time
 
 if TYPE_CHECKING:
     from evdiag.adapters.docker.engine import ContainerEngine
 
-MAX_LINKS = 8
+MAXLINKS = 8
 """The engine itself follows them to the end; one of another make may do it one by one."""
-_LINK, _SPECIAL = 1 << 27, 0x8F280000
-"""Of the mode of a file as the engine says it: Go's os.ModeSymlink and os.ModeType."""
-
-
-class Stat(msgspec.Struct, frozen=True):
-    """What the engine says of a path."""
-
-    size: int
-    mode: int
-    link: str
-    modified: float | None
 
 
 class ContainerFiles:
@@ -70,15 +53,15 @@ class ContainerFiles:
 
     def _follow(self, path: str) -> tuple[str, FileStatus]:
         at = path
-        for _ in range(MAX_LINKS if self._may_be(path) else 0):
+        for _ in range(MAXLINKS if self._may_be(path) else 0):
             found = look(self.engine, self.container, at)
             if found is None:
                 break
-            if found.mode & _LINK:
+            if found.mode & LINK:
                 # relative to the folder of the link, where an engine has not resolved it
                 at = posixpath.normpath(posixpath.join(posixpath.dirname(at), found.link or "/"))
                 continue
-            if found.mode & _SPECIAL:
+            if found.mode & SPECIAL:
                 break
             return at, FileStatus(found.size, found.modified)
         self._note_folders(path)
@@ -95,27 +78,3 @@ class ContainerFiles:
                 self._folders[above] = look(self.engine, self.container, above) is not None
             if self._folders[above]:
                 return
-
-
-def look(engine: "ContainerEngine", container: str, path: str) -> Stat | None:
-    """What a path is; None if there is nothing, or no such container. Raises EngineError."""
-    api = engine.api
-    url = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
-    with translated(f"look for {path} in {short(container)}"):
-        answer = api.head(url, params={"path": path}, timeout=api.timeout)
-        if answer.status_code in (404, 500):  # the latter of links that lead to themselves
-            return None
-        api._raise_for_status(answer)
-        return _read(answer.headers.get("X-Docker-Container-Path-Stat", ""))
-
-
-def _read(text: str) -> Stat | None:
-    """The engine's answer, if it is one."""
-    try:
-        told = json.loads(base64.b64decode(text))
-        size, mode, link = told["size"], told["mode"], told.get("linkTarget") or ""
-    except (binascii.Error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
-    if type(size) is not int or type(mode) is not int or not isinstance(link, str):
-        return None
-    return Stat(max(size, 0), mode, link, read_time(told.get("mtime")))

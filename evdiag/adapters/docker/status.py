@@ -10,6 +10,7 @@ from evdiag.adapters.docker.copy import copied
 from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import translated
 from evdiag.adapters.docker.inside import source
+from evdiag.adapters.docker.path_stat import look
 from evdiag.errors import EngineError
 from evdiag.model.charger import CORES, SERVICE_LOGS, ContainerFacts
 from evdiag.model.status import Gap
@@ -99,21 +100,10 @@ def _is_core(name: str) -> bool:
 
 def _file(engine: ContainerEngine, container: str, path: str) -> File | None:
     """What the engine says of a file without sending it."""
-    from docker.utils import decode_json_header  # noqa: PLC0415
-
-    from evdiag.parse.engine import read_time  # noqa: PLC0415
-
-    with translated(f"look at {path}"), _asked(engine, container, path, head=True) as answer:
-        header = answer.headers.get("X-Docker-Container-Path-Stat")
-    about = decode_json_header(header) if answer.ok and header else None
-    if not isinstance(about, dict):  # a link that leads nowhere, or a file that has gone
+    about = look(engine, container, path)
+    if about is None or not about.is_file:
         return None
-    size, mode = about.get("size"), about.get("mode")
-    # Go's os.FileMode: its upper bits tell what is no regular file
-    if not isinstance(size, int) or not isinstance(mode, int) or mode >> 19:
-        return None
-    name = path.rpartition("/")[2]
-    return File(name=name, size=max(size, 0), time=read_time(about.get("mtime")))
+    return File(name=path.rpartition("/")[2], size=about.size, time=about.modified)
 
 
 def _small_file(engine: ContainerEngine, container: str, path: str) -> str | None:
@@ -136,7 +126,7 @@ def _from_archive(engine: ContainerEngine, container: str) -> tuple[Cores, tuple
     notes: list[Note] = []
     why = ""
     with translated(f"copy {CORES} out of {container[:12]}"), _asked(
-        engine, container, CORES, head=False
+        engine, container, CORES
     ) as answer:  # fmt: skip
         if not answer.ok:
             raise FileNotFoundError(CORES)
@@ -172,12 +162,11 @@ def _take(items: Iterator[TarMember | bytes], files: list[File], notes: list[Not
 
 
 @contextlib.contextmanager
-def _asked(engine: ContainerEngine, container: str, path: str, *, head: bool) -> Iterator[Any]:
-    """The engine's answer about a path. The SDK has no HEAD, and no way to hang up."""
+def _asked(engine: ContainerEngine, container: str, path: str) -> Iterator[Any]:
+    """The archive of a path. The SDK has no way to hang up."""
     api = engine.api
     url = api._url("/containers/{0}/archive", container)
-    ask = api.head if head else api.get
-    answer = ask(url, params={"path": path}, timeout=api.timeout, stream=True)
+    answer = api.get(url, params={"path": path}, timeout=api.timeout, stream=True)
     try:
         yield answer
     finally:
