@@ -43,8 +43,9 @@ def possible(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="module")
 def other(possible: None) -> Iterator[SecondEngine]:
-    """An engine that the tests of this file stop and start."""
+    """An engine that the tests of this file stop and start, with a container that they all use."""
     with second_engine() as started:
+        started.run("talker", "talk")
         yield started
 
 
@@ -116,7 +117,7 @@ class User:
 def test_it_crashes_while_everything_is_under_way(
     other: SecondEngine, engine: ContainerEngine
 ) -> None:
-    other.run("talker", "talk")
+    other.docker("start", "talker")
     other.run("holder", "hole", str(3 << 30))
 
     def follow(begun: threading.Event) -> None:
