@@ -26,8 +26,8 @@ demo: $(VENV)/installed ## analyse a real crash that ships with evdiag: no Docke
 	$(BIN)/evdiag demo
 
 # Unit tests alone have to cover the layers that decide; measuring the others costs minutes and says
-# nothing. A worker with nothing left to do takes tests from another one.
-XDIST := -n 3 --dist worksteal
+# nothing. Containers come first (tests/conftest.py), all in one worker's first share.
+XDIST := -n 3
 test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it may
 	tests/install-tools.sh
 	tests/install-docker.sh
