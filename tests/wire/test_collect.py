@@ -1,6 +1,5 @@
 """`evdiag collect` where answers of the engine break off: had twice, kept, or gone on with."""
 
-import copy
 import io
 import json
 import tarfile
@@ -14,9 +13,9 @@ from evdiag.adapters.docker.engine import ContainerEngine, connect
 from evdiag.collection import Request, collect, collect_volume
 from evdiag.errors import EngineUnreachable, NoSuchContainer, NothingCollected
 from evdiag.model.bundle import Subject
-from tests.support.wire import Connection, WireServer, chunked, frame, recorded, refusal, reply
+from tests.support.wire import Connection, WireServer, chunked, refusal, reply
+from tests.wire.conftest import ID
 
-ID = "c0ffee" + "0" * 58
 CORES = "everest-logs"
 
 
@@ -57,24 +56,6 @@ def core(size: int) -> bytes:
 
 def archive(data: bytes, *, ends: bool = True) -> bytes:
     return chunked(data, ends=ends)
-
-
-@pytest.fixture
-def there(server: WireServer) -> WireServer:
-    """A container that has ended, with nothing in it but what a test puts there."""
-    document: dict[str, Any] = copy.deepcopy(recorded("20.10")["inspect"].body)
-    document.update(Id=ID, Name="/garage")
-    document["State"].update(Status="exited", Running=False)
-    document["Mounts"] = []
-    server.on("/archive", refusal("Could not find the file", 404))
-    server.on("HEAD .*/archive", reply(b"", 404))
-    server.on(f"/containers/({ID}|garage)/json", reply(document))
-    server.on("/info$", reply(recorded("20.10")["info"].body))
-    server.on("/events", reply(b""))
-    server.on("/images/.*/json", reply({"Id": "sha256:1"}))
-    server.on("/changes", reply([]))
-    server.on("/logs", chunked(frame(b"2026-11-23T04:00:00.000000000Z it died\n")))
-    return server
 
 
 def run(engine: ContainerEngine, target: Path, **wanted: Any) -> tuple[dict[str, Any], Told]:  # noqa: ANN401

@@ -1,6 +1,5 @@
 """`evdiag collect` of an engine that sends archives which no engine would send."""
 
-import copy
 import io
 import json
 import tarfile
@@ -12,28 +11,10 @@ import pytest
 from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.analyze import collect_plan as plan
 from evdiag.collection import Request, collect
-from tests.support.wire import Connection, WireServer, chunked, frame, recorded, refusal, reply
-from tests.wire.test_collect import CORES, ID, Told, core
+from tests.support.wire import Connection, WireServer, chunked
+from tests.wire.test_collect import CORES, Told, core
 
 OUTSIDE = ("../../up.log", "/abs.log", f"{CORES}/../../../side.log", f"{CORES}/../x/core.evil")
-
-
-@pytest.fixture
-def there(server: WireServer) -> WireServer:
-    """A container that has ended; a test says what is in its folder for cores."""
-    document: dict[str, Any] = copy.deepcopy(recorded("20.10")["inspect"].body)
-    document.update(Id=ID, Name="/garage")
-    document["State"].update(Status="exited", Running=False)
-    document["Mounts"] = []
-    server.on("/archive", refusal("Could not find the file", 404))
-    server.on("HEAD .*/archive", reply(b"", 404))
-    server.on(f"/containers/({ID}|garage)/json", reply(document))
-    server.on("/info$", reply(recorded("20.10")["info"].body))
-    server.on("/events", reply(b""))
-    server.on("/images/.*/json", reply({"Id": "sha256:1"}))
-    server.on("/changes", reply([]))
-    server.on("/logs", chunked(frame(b"2026-11-23T04:00:00.000000000Z it died\n")))
-    return server
 
 
 def entry(name: str, content: bytes = b"", **fields: Any) -> bytes:  # noqa: ANN401

@@ -1,14 +1,13 @@
 """Containers from their making to their end: created, started, followed, stopped, removed."""
 
-import io
 import queue
-import tarfile
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from evdiag.adapters.docker.copy import copied
 from evdiag.adapters.docker.engine import ContainerEngine
 from evdiag.adapters.docker.errors import translated
 from evdiag.analyze.run_plan import is_core
@@ -16,6 +15,7 @@ from evdiag.errors import EngineRefused, EvdiagError, NoSuchContainer, NoSuchIma
 from evdiag.model.charger import CORES, ContainerFacts
 from evdiag.model.run import Plan
 from evdiag.parse.engine import read_listed
+from evdiag.parse.tar import TarError, TarMember
 
 STOP_SECONDS = 10
 """What the services of the image need at most, each after the other."""
@@ -51,39 +51,16 @@ def cores_in(engine: ContainerEngine, charger: ContainerFacts) -> Iterator[str]:
     """
     if any(mount.target == CORES for mount in charger.mounts):
         return  # they lie elsewhere
-    pieces = engine.archive(charger.id, CORES)
     try:
-        with tarfile.open(fileobj=_Pieces(pieces), mode="r|") as archive:
-            for entry in archive:
-                name = entry.name.partition("/")[2]
-                if entry.isfile() and is_core(name):
+        for item in copied(engine, charger.id, CORES):
+            if isinstance(item, TarMember) and item.kind == "file":
+                name = item.name.partition("/")[2]
+                if is_core(name):
                     yield name
     except FileNotFoundError:
         return
-    except tarfile.TarError as error:
+    except TarError as error:
         raise EngineRefused(f"the engine does not send {CORES} of {charger.name} whole") from error
-
-
-class _Pieces(io.RawIOBase):
-    """A stream for tarfile, of what comes piece by piece."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to so many bytes; none at the end."""
-        while not self._rest:
-            try:
-                self._rest = next(self._pieces)
-            except StopIteration:
-                return b""
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
 
 
 def pull(engine: ContainerEngine, image: str) -> Iterator[str]:
