@@ -16,7 +16,6 @@ from evdiag.adapters.docker.start import remove
 from evdiag.errors import (
     EngineRefused,
     EngineTimeout,
-    EvdiagError,
     NoSuchContainer,
     NoSuchImage,
 )
@@ -186,9 +185,7 @@ class Changes:
             with translated(f"list the files of {short(self._container)}"):
                 answer = self._engine.api.diff(self._container)
             self._found = answer if isinstance(answer, list) else []
-        except EvdiagError as error:
-            self._error = str(error)
-        except Exception as error:  # noqa: BLE001 - the engine was let go of meanwhile
+        except Exception as error:  # noqa: BLE001 - told by `result`; the engine may be closed by now
             self._error = str(error)
 
     def result(self, seconds: float) -> list[Any]:
