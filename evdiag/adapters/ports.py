@@ -25,7 +25,7 @@ def is_free(address: str, port: int) -> bool | None:
 
 
 def page_answers(url: str) -> bool:
-    """Whether a page is there, asked for directly, whatever proxy is set."""
+    """Whether a page is there, be it behind a password; asked for directly, past any proxy."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PAGE_SECONDS)
     try:
@@ -36,4 +36,5 @@ def page_answers(url: str) -> bool:
         return False
     finally:
         connection.close()
-    return answer.status == http.client.OK
+    asks = answer.status == http.client.UNAUTHORIZED and "WWW-Authenticate" in answer.headers
+    return asks or answer.status == http.client.OK

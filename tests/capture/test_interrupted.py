@@ -11,18 +11,20 @@ import pytest
 
 from tests.capture.conftest import Compiled, RunIt, analyse, functions
 from tests.support.capture import Capture, Run, Start, end_of, signal_of, start_under
-from tests.support.core_files import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.native
 
 Crash = Callable[[int], tuple["subprocess.Popen[bytes]", int]]
+
+ATTEMPTS = 10
 
 
 @pytest.fixture
 def crashing(capture: Capture, compiled: Compiled, folder: Path) -> Crash:
     """Starts a program with a large core, for which there are so many seconds.
 
-    Returns it and its writer, in the middle of the work.
+    Returns it and its writer, in the middle of the work. On a busy machine the writer can be done
+    before it is seen: then the program crashes again.
     """
 
     def begin(seconds: int) -> tuple["subprocess.Popen[bytes]", int]:
@@ -30,26 +32,31 @@ def crashing(capture: Capture, compiled: Compiled, folder: Path) -> Crash:
             argv=["memory", "large"], program=compiled("memory"),
             settings={"EVDIAG_CAPTURE_SECONDS": str(seconds)},
         )  # fmt: skip
-        process = start_under(capture, start, folder)
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while time.monotonic() < deadline:
-            if any(folder.iterdir()):
-                return process, writer_of(process.pid, capture)
-        raise AssertionError("nothing was ever written")
+        for _ in range(ATTEMPTS):
+            process = start_under(capture, start, folder)
+            writer = writer_of(process, capture)
+            if writer is not None:
+                return process, writer
+            end_of(process, folder, 0.0)
+            for left in folder.iterdir():
+                left.unlink()
+        raise AssertionError("the writer was always done too soon to be seen")
 
     return begin
 
 
-def writer_of(pid: int, capture: Capture) -> int:
-    """The process that writes the core of another one."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if words[0] == os.fsencode(capture.writer) and str(pid).encode() in words:
+def writer_of(process: "subprocess.Popen[bytes]", capture: Capture) -> int | None:
+    """The process that writes the core of another one, or nothing: that one has ended."""
+    name = os.fsencode(capture.writer)
+    while process.poll() is None:
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+            if words[0] == name and str(process.pid).encode() in words:
                 return int(entry.name)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended meanwhile
-    raise AssertionError(f"nobody writes the core of {pid}, or it was done too soon")
+    return None
 
 
 def check_nothing_stays(run: RunIt, pids: list[int]) -> None:

@@ -55,6 +55,15 @@ def test_where_files_go(root: Root, below: str, path: str, kind: str) -> None:
     assert (found.path, found.kind) == (path, kind)
 
 
+def test_no_folder_with_the_password_of_the_dashboard_is_looked_at() -> None:
+    roots = [root.path for root in (*plan.CONFIG_ROOTS, LOG_ROOT, CORE_ROOT)]
+
+    for kept in ("/run/evdiag", "/run/nodered", "/opt/nodered/user"):
+        assert not [root for root in roots if f"{kept}/".startswith(f"{root}/")], kept
+        assert not [root for root in roots if root.startswith(kept)], kept
+    assert isinstance(place(RUN, "dashboard-password"), Left)
+
+
 @pytest.mark.parametrize(
     ("root", "below", "reason"),
     [

@@ -124,6 +124,7 @@ def test_a_thunk_of_a_virtual_base() -> None:
         "5cc3",  # pop rsp
         "488d04cf c3",
         "4883c0",
+        "06",  # no instruction at all
     ],
 )
 def test_what_is_not_followed(code: str) -> None:

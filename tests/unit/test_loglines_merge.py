@@ -212,6 +212,11 @@ def test_a_merge_loses_nothing_and_keeps_the_order_of_each_log(times: list[list[
         assert merged == sorted(merged)
 
 
+def test_a_log_whose_clock_goes_back_keeps_its_order() -> None:
+    logs = [[LogLine(time, "log", "", time) for time in ("b", "a", "c")]]
+    assert seen(merge([iter(log) for log in [logs]])) == {"log": ["b", "a", "c"]}
+
+
 def line(time: str, service: str = "everest", text: str = "x", form: str = HEADED) -> LogLine:
     return LogLine(time, service, "INFO", text, form=form)
 

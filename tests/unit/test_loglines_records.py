@@ -222,6 +222,10 @@ def test_it_does_not_matter_where_pieces_are_cut(text: bytes, cuts: list[int], n
     assert [line.form for line in cut] == [line.form for line in records(text, name)]
 
 
+def test_nothing_gives_no_records() -> None:
+    assert list(read_all(EVEREST, CLOCK, LATEST, [])) == []
+
+
 def test_lines_without_an_end() -> None:
     lines = Lines()
     assert lines.feed(b"") == []

@@ -125,6 +125,15 @@ def test_a_csms_that_never_answers_is_not_waited_for_for_ever() -> None:
     assert readiness.ocpp == "not connected: late"
 
 
+def test_everest_that_says_twice_that_it_is_up_counts_from_the_first_time() -> None:
+    once, twice = Readiness(), Readiness()
+    fed(once, BROKER, UP, now=1.0)
+    fed(twice, BROKER, UP, now=1.0)
+
+    assert fed(twice, UP, now=50.0) == []
+    assert twice.next_change == once.next_change
+
+
 def test_a_csms_that_closes_is_not_connected() -> None:
     readiness = Readiness()
 

@@ -402,6 +402,15 @@ def test_what_the_start_script_says() -> None:
     assert back_off(LogLine("", EVEREST, "INFO", "hello", "everest-start")) is None
 
 
+def test_an_event_that_belongs_to_no_crash_is_not_kept() -> None:
+    stream = Stream()
+    odd = LogEvent(kind="odd", source="everest", line=1, text="x", time=9.0)
+    assert stream.tell(odd) == []
+    assert not stream.watcher.is_open
+    stream.now = 9.0
+    assert stream.lines(*CRASH, *AFTER, *NEXT) == [OCPP]
+
+
 # -- anything
 
 

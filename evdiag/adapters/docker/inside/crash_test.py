@@ -32,7 +32,7 @@ PREFIX = ".evdiag-doctor."
 LEFT_AFTER = 600.0
 KEEP_ALL = {"EVDIAG_CORES_MAX": str(1 << 30), "EVDIAG_CORES_MAX_BYTES": str(1 << 60)}
 STAND_IN = {"HOME": "/var/lib/everest", "USER": "everest"}
-SECRETS = ("MQTT_USER", "MQTT_PASSWORD", "OCPP_PASSWORD")
+SECRETS = ("MQTT_USER", "MQTT_PASSWORD", "OCPP_PASSWORD", "DASHBOARD_PASSWORD")
 """What entrypoint.sh takes out of the environment, because a core has it."""
 VICTIM = """
 import os, sys, time
