@@ -11,6 +11,8 @@ programs=/usr/local/lib/evdiag
 cores=/tmp/everest-logs
 logs=/var/log/supervisor
 mqtt=/run/mosquitto
+nodered=/opt/nodered/user
+secret=/run/evdiag/dashboard-password
 
 say() { printf 'entrypoint: %s\n' "$*" >&2; }
 
@@ -30,6 +32,9 @@ directories() {
     chmod 1777 "$cores" || say "$cores cannot be made writable for all: no core may be kept"
     install -d -o everest -g everest /run/everest /var/lib/everest
     install -d -o mosquitto -g mosquitto -m 755 "$mqtt" "$mqtt/conf.d"
+    install -d -o nodered -g nodered "$nodered"
+    install -d -g nodered -m 750 /run/nodered
+    install -d -m 700 "${secret%/*}"
     install -d "$logs"
     rm -f /run/everest/starts # how often EVerest failed is a matter of one run
 }
@@ -55,6 +60,14 @@ outer_listener() {
             "acl_file $mqtt/topics" >"$mqtt/conf.d/outside.conf"
     )
     chown mosquitto "$mqtt/passwords" "$mqtt/topics" "$mqtt/conf.d/outside.conf"
+}
+
+# Node-RED gets what it takes to check the password. The flows are its own from the first start on:
+# what somebody changes in the editor stays.
+dashboard() {
+    python3 "$programs/dashboard_auth.py" "$secret" /run/nodered/auth.json nodered
+    [ -e "$nodered/flows.json" ] ||
+        setpriv --reuid=nodered --regid=nodered --clear-groups cp /etc/evdiag/flows.json "$nodered/"
 }
 
 # The kernel's own cores, as far as the engine lets the container raise the limit.
@@ -85,10 +98,12 @@ check
 directories
 render
 outer_listener
+dashboard
 # No service needs them any more, and a core has the environment in it.
-unset MQTT_USER MQTT_PASSWORD OCPP_PASSWORD
+unset MQTT_USER MQTT_PASSWORD OCPP_PASSWORD DASHBOARD_PASSWORD
 core_limit
 [ $# -eq 0 ] || exec "$@"
+say "the dashboard's user is admin; docker exec CONTAINER cat $secret shows the password"
 warn_without_ipv6
 mark_logs
 exec /usr/bin/supervisord -c /etc/supervisor/supervisord.conf

@@ -89,6 +89,7 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
 
     version = choice("OCPP_VERSION", VERSIONS)
     choice("EVDIAG_CAPTURE", ("on", "off"))
+    choice("DASHBOARD_AUTH", ("all", "others"))
     identity = given.get("OCPP_ID", "CP1")
     if not IDENTITY.fullmatch(identity):
         problems.append(
@@ -103,6 +104,7 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
     problems += password_problems(given.get("OCPP_PASSWORD"), version, url)
     authority, problem = authority_of(given.get("OCPP_CA_FILE"), url)
     problems += problem + mqtt_problems(given.get("MQTT_USER"), given.get("MQTT_PASSWORD"))
+    problems += dashboard_password_problems(given.get("DASHBOARD_PASSWORD"))
     number("EVDIAG_CORES_MAX", 0, 1_000_000, 10)
     number("EVDIAG_CORES_MAX_BYTES", 0, (1 << 63) - 1, 2 << 30)
     number("EVDIAG_CAPTURE_SECONDS", 1, 3600, 60)
@@ -217,3 +219,13 @@ def mqtt_problems(user: str | None, password: str | None) -> list[str]:
     if not fits or len(password or "") > 128:
         problems.append("MQTT_PASSWORD must be 1 to 128 printable ASCII characters, but no colon")
     return problems
+
+
+def dashboard_password_problems(password: str | None) -> list[str]:
+    """What is wrong with the password of the dashboard. None means that one is to be made."""
+    if password is None or (8 <= len(password) <= 128 and PRINTABLE.fullmatch(password)):
+        return []
+    return [
+        f"DASHBOARD_PASSWORD has {len(password)} characters: must be 8 to 128 printable ASCII "
+        "characters"
+    ]

@@ -11,9 +11,13 @@ elif ! mosquitto_sub -C 1 -W 3 -h 127.0.0.1 -t everest_api/connectors >/dev/null
 fi
 
 page=$(python3 -c '
-import urllib.request
+import base64, pathlib, urllib.request
 try:
-    print(urllib.request.urlopen("http://127.0.0.1:1880/ui/", timeout=3).status)
+    password = pathlib.Path("/run/evdiag/dashboard-password").read_bytes().removesuffix(b"\n")
+    basic = base64.b64encode(b"admin:" + password).decode()
+    page = urllib.request.Request("http://127.0.0.1:1880/ui/")
+    page.add_header("Authorization", f"Basic {basic}")
+    print(urllib.request.urlopen(page, timeout=3).status)
 except OSError as error:
     print(error)
 ' 2>&1)

@@ -1,41 +1,45 @@
-// Node-RED for one purpose: to show the dashboard at /ui. Nobody can change its flows.
+// Node-RED: the dashboard at /ui, and at / the editor of its flows. access.js says who may use them.
+const fs = require('node:fs');
+const path = require('node:path');
 
-// A page of another site must not press buttons here. The dashboard has a check of its own, but
-// only as long as it is given none; this one also lets a browser start with a websocket.
-function sameOrigin(socket, next) {
-    const { origin, host } = socket.handshake.headers;
-    if (origin === undefined) {
-        return next(); // not from a page
-    }
-    try {
-        if (new URL(origin).host === host) {
-            return next();
-        }
-    } catch {
-        // "null", or nothing that is an address: refused like any other
-    }
-    return next(new Error('origin not allowed'));
-}
+const access = require('./access.js');
+
+const modules = path.dirname(path.dirname(require.main.filename));
+const icons = path.join(modules, '@flowfuse/node-red-dashboard/dist');
 
 module.exports = {
-    uiHost: '0.0.0.0',
+    // both kinds of addresses, where the kernel has both
+    uiHost: fs.existsSync('/proc/net/if_inet6') ? '::' : '0.0.0.0',
     uiPort: Number(process.env.NODE_RED_PORT || 1880),
-    httpAdminRoot: false,
-    readOnly: true,
+    flowFile: 'flows.json',
     credentialSecret: false,
     mqttReconnectTime: 2000,
-    dashboard: { maxHttpBufferSize: 1e6, ioMiddleware: [sameOrigin] },
 
-    telemetry: { enabled: false, updateNotification: false },
-    diagnostics: { enabled: false, ui: false },
-    runtimeState: { enabled: false, ui: false },
+    httpAdminRoot: '/',
+    adminAuth: access.adminAuth,
+    httpAdminMiddleware: access.unframed, // every request passes here first
+    dashboard: {
+        maxHttpBufferSize: 1e6,
+        middleware: access.page,
+        ioMiddleware: access.socket,
+    },
+    // the dashboard's page asks for them here, wherever the dashboard itself is
+    httpStatic: ['favicon.svg', 'favicon.ico'].map((name) => (
+        { path: path.join(icons, name), root: `/dashboard/${name}` })),
+
+    // no nodes that run programs or read and write files
+    nodesExcludes: ['90-exec.js', '10-file.js', '23-watch.js'],
+    functionExternalModules: false,
     externalModules: {
         autoInstall: false,
         palette: { allowInstall: false, allowUpload: false },
         modules: { allowInstall: false },
     },
-    functionExternalModules: false,
     exportGlobalContextKeys: false,
+
+    telemetry: { enabled: false, updateNotification: false },
+    diagnostics: { enabled: false, ui: false },
+    runtimeState: { enabled: false, ui: false },
     editorTheme: { tours: false, palette: { catalogues: [] }, projects: { enabled: false } },
     logging: { console: { level: 'info', metrics: false, audit: false } },
 };

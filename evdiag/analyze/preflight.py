@@ -10,7 +10,7 @@ from evdiag.errors import (
 )
 from evdiag.model.charger import CORES, Check, ContainerFacts
 from evdiag.model.incident import CorePattern
-from evdiag.model.run import OUR_PATTERN, RunSpec, Situation
+from evdiag.model.run import DASHBOARD_AUTH, OUR_PATTERN, RunSpec, Situation
 
 GB = 1e9
 FIRST_CONNECTOR, MORE_CONNECTORS = 1.5e9, 0.4e9
@@ -144,9 +144,15 @@ def _port(spec: RunSpec, situation: Situation) -> list[Check]:
 
 
 def _bind(spec: RunSpec, _: Situation) -> list[Check]:
-    if spec.bind in ("127.0.0.1", "::1"):
+    if spec.is_loopback:
         return []
-    reason = f"published on {spec.bind}: whoever reaches this machine can operate the charger"
+    reason = f"published on {spec.bind}: the dashboard and the editor ask for the password, "
+    reason += "which crosses the network without TLS"
+    if spec.dashboard_auth == "others":
+        # there the engine forwards connections itself, so all of them come from one address
+        reason = f"published on {spec.bind} with {DASHBOARD_AUTH}=others: with Docker Desktop or a "
+        reason += "rootless engine, whoever reaches this machine may look like it and operate the "
+        reason += "charger without the password"
     return [Check(id="bind", title="dashboard", state="warn", reason=reason)]
 
 

@@ -13,6 +13,7 @@ from evdiag.model.charger import (
     ContainerFacts,
 )
 from evdiag.model.run import (
+    DASHBOARD_AUTH,
     DASHBOARD_PORT,
     GATEWAY_NAME,
     MQTT_PORT,
@@ -73,7 +74,10 @@ def _bind_mount(folder: str, situation: Situation) -> dict[str, object]:
 def variables(spec: RunSpec) -> dict[str, str]:
     """The environment of the container."""
     capture = "on" if spec.capture in ("auto", "preload") else "off"
+    # closed is the image's own default; evdiag alone knows that nobody else reaches the port
+    opened = {DASHBOARD_AUTH: "others"} if spec.dashboard_auth == "others" else {}
     return {
+        **opened,
         **spec.environment,
         "OCPP_VERSION": spec.ocpp_version,
         "OCPP_URL": csms_of(spec.ocpp_url).url,

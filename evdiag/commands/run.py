@@ -68,7 +68,8 @@ def command(
                           show_envvar=False, help="Where the dashboard is published.")
     ] = DASHBOARD_PORT,
     bind: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The address of this machine for it.")
+        str, typer.Option(metavar="ADDRESS", help="The address of this machine for it; the "
+                          "dashboard asks for its password where that is not loopback.")
     ] = "127.0.0.1",
     network: Annotated[
         str | None, typer.Option(metavar="NAME", help="Default: one of its own, with IPv6.",

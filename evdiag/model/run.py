@@ -1,5 +1,6 @@
 """Starting a charger: what is wanted, what was found, what is asked of the engine, what happens."""
 
+import ipaddress
 from typing import Any
 
 import msgspec
@@ -13,6 +14,11 @@ OCPP_URL = "ws://localhost:9000"
 OCPP_ID = "CP1"
 DASHBOARD_PORT, MQTT_PORT = 1880, 1884
 """Ports inside of the container."""
+DASHBOARD_USER = "admin"
+DASHBOARD_AUTH, DASHBOARD_PASSWORD = "DASHBOARD_AUTH", "DASHBOARD_PASSWORD"
+"""Variables of the image: who needs the password for the dashboard, and which one it is."""
+PASSWORD_FILE = "/run/evdiag/dashboard-password"  # noqa: S105 - where it is, not what
+"""In the container, for root: the password in force."""
 MOST_CONNECTORS = 16
 CAPTURES = ("auto", "kernel", "preload", "off")
 """Who writes cores: auto is the capture layer, with the kernel where it cannot."""
@@ -54,11 +60,30 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         return all(self.environment.get(name) for name in ("MQTT_USER", "MQTT_PASSWORD"))
 
     @property
-    def page(self) -> str:
-        """Where this machine reaches the dashboard."""
+    def is_loopback(self) -> bool:
+        """Whether the ports are published for the engine's machine alone."""
+        return ipaddress.ip_address(self.bind).is_loopback
+
+    @property
+    def dashboard_auth(self) -> str:
+        """Who needs the password for the dashboard: all, or others than the engine's machine.
+
+        The container cannot know how it is published, so it asks all unless it is told.
+        """
+        default = "others" if self.is_loopback else "all"
+        return self.environment.get(DASHBOARD_AUTH, default) or "all"
+
+    @property
+    def editor(self) -> str:
+        """Where this machine reaches Node-RED's editor."""
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)  # noqa: S104
         host = f"[{address}]" if ":" in address else address
-        return f"http://{host}:{self.port}/ui/"
+        return f"http://{host}:{self.port}/"
+
+    @property
+    def page(self) -> str:
+        """Where this machine reaches the dashboard."""
+        return f"{self.editor}ui/"
 
 
 class Listener(msgspec.Struct, frozen=True):

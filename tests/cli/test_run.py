@@ -1,7 +1,10 @@
 """`evdiag run` and `evdiag stop` without an engine."""
 
 import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -49,6 +52,46 @@ def test_a_port_is_free_or_taken() -> None:
         assert is_free("127.0.0.1", taken) is False
         assert is_free("203.0.113.1", taken) is None
     assert is_free("127.0.0.1", taken) is True
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers with the status and the header that its path names."""
+
+    def do_GET(self) -> None:
+        status, _, header = self.path.strip("/").partition("/")
+        self.send_response(int(status))
+        if header:
+            self.send_header(header, 'Basic realm="charger"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *_: object) -> None:
+        """Keep what was asked for out of the tests' output."""
+
+
+@pytest.fixture
+def pages() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("path", "answers"),
+    [
+        ("200", True),
+        ("401/WWW-Authenticate", True),  # a dashboard that asks for its password is there
+        ("401", False),
+        ("404", False),
+        ("403/WWW-Authenticate", False),
+        ("503", False),
+    ],
+)
+def test_which_page_is_an_answer(pages: str, path: str, answers: bool) -> None:
+    assert page_answers(f"{pages}/{path}") is answers
 
 
 def test_a_page_answers_or_not() -> None:

@@ -9,6 +9,7 @@ from tests.support.charger import Charger, charger
 from tests.support.charger_image import charger_image, missing_engine
 
 MQTT = {"MQTT_USER": "tester", "MQTT_PASSWORD": "100% $ecret"}
+DASHBOARD = {"DASHBOARD_AUTH": "others", "DASHBOARD_PASSWORD": "also: 100% $ecret"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +33,7 @@ def running(image: str) -> Iterator[Charger]:
     """A healthy charger with published ports, shared by tests that change nothing."""
     options = ("-p", "127.0.0.1::1880", "-p", "127.0.0.1::1884",
                "--sysctl", "net.ipv6.conf.all.disable_ipv6=0")  # fmt: skip
-    with charger(image, {**MQTT, "IGNORE_TERM": ""}, options) as started:
+    with charger(image, {**MQTT, **DASHBOARD, "IGNORE_TERM": ""}, options) as started:
         started.await_healthy()
         yield started
 

@@ -111,6 +111,7 @@ def container(image: str, core: Path) -> Iterator[str]:
     program = "import sys, time; print(sys.argv[1], flush=True); time.sleep(600)"
     said = docker(
         "create", "--name", name, "-e", "OCPP_PASSWORD=Plant16, with", "-e", "OCPP_ID=cp001",
+        "-e", "DASHBOARD_PASSWORD=Plant62 of dash",
         "--label", "com.example.api-key=Plant18label", "--entrypoint", "python3", image,
         "-c", program, printed, "--password", "Plant17cmd",
     )  # fmt: skip

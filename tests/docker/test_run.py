@@ -1,9 +1,12 @@
 """`evdiag run` with a real engine, and the crashers in EVerest's place."""
 
+import base64
 import ipaddress
 import json
 import socket
 import threading
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +51,20 @@ def names_of(what: str, name: str) -> str:
     return docker(*words, "--filter", f"name={name}").out
 
 
+def status_of(page: str, password: str | None = None) -> int:
+    """Return what the dashboard answers with, asked past any proxy."""
+    request = urllib.request.Request(page)
+    if password is not None:
+        account = base64.b64encode(f"admin:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {account}")
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 @dataclass(frozen=True)
 class Run:
     """A charger that `evdiag run` has started, and what it said."""
@@ -80,10 +97,48 @@ def test_it_is_ready_when_run_ends(run: Run) -> None:
     for step in ("MQTT broker runs", "EVerest is up: 6 modules", "OCPP 1.6 is connected",
                  "dashboard answers"):  # fmt: skip
         assert step in run.said.err
-    assert f"http://127.0.0.1:{run.port}/ui/" in run.said.out
+    assert f"  dashboard  http://127.0.0.1:{run.port}/ui/\n" in run.said.out
+    assert (
+        f"  editor     http://127.0.0.1:{run.port}/, as admin with the password\n" in run.said.out
+    )
     assert "1.6 as CP*7, connected" in run.said.out
     assert f"127.0.0.1:{port(run.charger, 1884)}, for the user of MQTT_USER" in run.said.out
     assert f"evdiag stop --name {run.charger.name}" in run.said.out
+
+
+def test_the_dashboard_is_open_here_and_the_last_words_lead_to_the_password(run: Run) -> None:
+    (line,) = (line for line in run.said.out.splitlines() if line.startswith("  password "))
+    command = line.split()[1:]
+
+    assert "DASHBOARD_AUTH=others" in run.charger.inspect()["Config"]["Env"]
+    assert status_of(f"http://127.0.0.1:{run.port}/ui/") == 200
+    assert command[:3] == ["docker", "exec", run.charger.name]
+    assert len(docker(*command[1:]).out.strip()) >= 8
+
+
+def test_beyond_this_machine_the_dashboard_asks_for_the_password(image: str) -> None:
+    name, dashboard, password = new_name(), free_port(), "correct horse"
+    try:
+        with csms() as backend:
+            said = evdiag(
+                "run", "--name", name, "--image", image, "--port", dashboard,
+                "--bind", "0.0.0.0",
+                "--ocpp-url", f"ws://localhost:{backend}",
+                "-e", f"DASHBOARD_PASSWORD={password}",
+            )  # fmt: skip
+
+        assert said.code == 0, said.err
+        assert "dashboard answers" in said.err
+        assert "published on 0.0.0.0: the dashboard and the editor ask for the pass" in said.err
+        page = f"http://127.0.0.1:{dashboard}/ui/"
+        assert f"  dashboard  {page}, as admin with the password\n" in said.out
+        assert "  password   the one of DASHBOARD_PASSWORD\n" in said.out
+        assert password not in said.out + said.err + Charger(name).logs()
+        assert status_of(page) == 401
+        assert status_of(page, password) == 200
+        assert status_of(page, "wrong horse") == 401
+    finally:
+        clear(name)
 
 
 def test_localhost_is_this_machine_and_that_is_said(run: Run) -> None:

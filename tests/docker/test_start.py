@@ -30,6 +30,8 @@ def test_bad_settings_end_the_start_and_every_one_is_named(image: str) -> None:
         "NUM_CONNECTORS": "many",
         "OCPP_URL": "http://x",
         "MQTT_USER": "u",
+        "DASHBOARD_AUTH": "nobody",
+        "DASHBOARD_PASSWORD": "2 short",
     }
 
     # a restart policy must not make a loop of it: 2 is final only if nothing was started
@@ -39,6 +41,7 @@ def test_bad_settings_end_the_start_and_every_one_is_named(image: str) -> None:
     for name in wrong:
         assert name in said.err
     assert "Traceback" not in said.err
+    assert "2 short" not in said.err
     assert len(said.err.strip().splitlines()) == len(wrong)
     assert said.out == "", "nothing was started that could be restarted for ever"
 

@@ -273,6 +273,10 @@ PLACES = (
     Planted("Python's dict", "Plant59dict", "got {'user': 'x', 'password': 'Plant59dict'}\n"),
     Planted("not in ASCII", "Plant60-Schlüssel-€", EV + '{"password":"Plant60-Schlüssel-€"}\n'),
     Planted("environ", "Plant61env", "OCPP_ID=CP1 OCPP_PASSWORD=Plant61env OCPP_VERSION=1.6\n"),
+    Planted("the dashboard's", "Plant62 of dash", json.dumps({"Config": {"Env": [
+        "DASHBOARD_AUTH=others", "DASHBOARD_PASSWORD=Plant62 of dash"]}}), "container.json"),
+    Planted("the dashboard's in a log", "Plant63dash", "DASHBOARD_AUTH=all "
+        "DASHBOARD_PASSWORD=Plant63dash NUM_CONNECTORS=2\n"),
 )  # fmt: skip
 
 LOOKALIKES = (
@@ -293,6 +297,8 @@ LOOKALIKES = (
     "AuthorizationKey was changed by central system",
     "AuthorizationKey with only 5 characters has been configured",
     "OCPP_PASSWORD: must be 16 to 40 characters",
+    "DASHBOARD_PASSWORD has 5 characters: must be 8 to 128",
+    "DASHBOARD_AUTH=others, see /run/evdiag/dashboard-password",
     "the password is wrong, the token too, and so is the secret",
     "id_token could not be validated by any validator",
     "checking credentials: not set",

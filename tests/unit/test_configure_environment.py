@@ -30,6 +30,7 @@ NAMES = (
     *("OCPP_VERSION", "OCPP_URL", "OCPP_ID", "OCPP_PASSWORD", "OCPP_CA_FILE", "NUM_CONNECTORS"),
     *("EVSE_MAX_CURRENT", "EVSE_MAX_POWER", "MQTT_USER", "MQTT_PASSWORD", "EVDIAG_CAPTURE"),
     *("EVDIAG_CORES_MAX", "EVDIAG_CORES_MAX_BYTES", "EVDIAG_CAPTURE_SECONDS"),
+    *("DASHBOARD_AUTH", "DASHBOARD_PASSWORD"),
 )
 
 
@@ -279,6 +280,33 @@ def test_the_name_is_one_of_a_file_and_tells_whose_it_is(tmp_path: Path) -> None
     pinned = settings_of({**WSS, "OCPP_ID": "a*|b", "OCPP_CA_FILE": str(file)})
     assert plain.name.startswith("1.6-a__b-")
     assert pinned.name != plain.name
+
+
+# -- the dashboard
+
+
+@pytest.mark.parametrize("password", ["12345678", "x" * 128, ' a: "100%" $ecret '])
+@pytest.mark.parametrize("who", ["all", "others"])
+def test_the_dashboard_may_have_a_password(password: str, who: str) -> None:
+    settings = settings_of({"DASHBOARD_PASSWORD": password, "DASHBOARD_AUTH": who})
+    # neither is a matter of EVerest's configuration
+    assert settings == settings_of({})
+
+
+@pytest.mark.parametrize(
+    "password", ["s3cret!", "s3cret" * 22, "s3cret\u00e4\u00f6\u00fc", "s3cret12\n", "s3cret\t12"]
+)
+def test_passwords_of_the_dashboard_that_nobody_can_enter_are_not_shown(password: str) -> None:
+    line = problem(DASHBOARD_PASSWORD=password)
+    assert line == (
+        f"DASHBOARD_PASSWORD has {len(password)} characters: must be 8 to 128 printable ASCII "
+        "characters"
+    )
+
+
+@pytest.mark.parametrize("who", ["none", "ALL", "all ", "off"])
+def test_who_is_asked_is_one_of_two(who: str) -> None:
+    assert problem(DASHBOARD_AUTH=who) == f"DASHBOARD_AUTH is {who!r}: must be one of all, others"
 
 
 # -- anything

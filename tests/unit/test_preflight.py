@@ -60,6 +60,8 @@ def test_where_all_is_well_there_is_nothing_to_say() -> None:
 
     assert checks(SPEC, on(**machine)) == ()
     assert checks(SPEC, situation()) == ()
+    assert checks(spec(bind="127.0.0.2"), situation()) == ()
+    assert checks(spec(bind="::1"), situation()) == ()
     assert refusal(()) is None
 
 
@@ -140,7 +142,16 @@ def test_replace_takes_name_and_port_over() -> None:
             situation(engine=EngineFacts(endpoint="x", architecture="arm64"), emulated=True),
             "it is emulated",
         ),
-        (spec(bind="0.0.0.0"), situation(), "whoever reaches this machine"),
+        (
+            spec(bind="0.0.0.0"),
+            situation(),
+            "published on 0.0.0.0: the dashboard and the editor ask for the password, which",
+        ),
+        (
+            spec(bind="192.168.1.7", environment={"DASHBOARD_AUTH": "others"}),
+            situation(),
+            "published on 192.168.1.7 with DASHBOARD_AUTH=others: with Docker Desktop or a rootl",
+        ),
         (spec(network="mine"), situation(network=NetworkFacts(name="mine")), "has no IPv6"),
         (
             spec(network="mine"),

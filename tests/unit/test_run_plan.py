@@ -32,6 +32,7 @@ def test_the_plan_of_somebody_who_asks_for_nothing() -> None:
             "image": "evdiag/everest:latest",
             "name": "everest",
             "environment": {
+                "DASHBOARD_AUTH": "others",
                 "OCPP_VERSION": "1.6",
                 "OCPP_URL": "ws://host.docker.internal:9000",
                 "OCPP_ID": "CP1",
@@ -103,6 +104,14 @@ def test_who_may_write_cores(mode: str, variable: str, limit: int) -> None:
 
     assert plan.container["environment"]["EVDIAG_CAPTURE"] == variable
     assert plan.host["ulimits"] == [{"Name": "core", "Soft": limit, "Hard": limit}]
+
+
+@pytest.mark.parametrize("given", ["all", "others", ""])
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0"])
+def test_what_the_user_says_of_the_password_counts(bind: str, given: str) -> None:
+    wanted = spec(bind=bind, environment={"DASHBOARD_AUTH": given})
+
+    assert make_plan(wanted, HERE).container["environment"]["DASHBOARD_AUTH"] == given
 
 
 def test_a_folder_is_labelled_for_selinux() -> None:
@@ -196,6 +205,8 @@ def test_the_last_words_say_where_everything_is() -> None:
 everest is ready after 8.2 s
 
   dashboard  http://127.0.0.1:1880/ui/
+  editor     http://127.0.0.1:1880/, as admin with the password
+  password   docker exec everest cat /run/evdiag/dashboard-password
   OCPP       1.6 as CP1, connected
              CSMS: ws://csms
   cores      /tmp/everest-logs in the container
@@ -216,8 +227,38 @@ def test_the_last_words_about_another_charger_name_it() -> None:
         )
     )
 
-    assert "\n  MQTT       127.0.0.1:32768, for the user of MQTT_USER\n" in said
+    assert "password\n  MQTT       127.0.0.1:32768, for the user of MQTT_USER\n  OCPP" in said
     assert "\n  cores      /srv/cores (/tmp/everest-logs in the container)\n" in said
     assert "evdiag logs --name west -f" in said
     assert "\x1b" not in said
     assert max(map(len, said.splitlines())) < 80
+
+
+@pytest.mark.parametrize(
+    ("bind", "given"), [("192.168.1.7", {}), ("127.0.0.1", {"DASHBOARD_AUTH": "all"})]
+)
+def test_the_last_words_say_who_is_asked_for_the_password(bind: str, given: dict[str, str]) -> None:
+    said = last_words(outcome(spec=spec(bind=bind, environment=given)))
+
+    assert f"  dashboard  http://{bind}:1880/ui/, as admin with the password\n" in said
+    assert f"  editor     http://{bind}:1880/, as admin with the password\n" in said
+
+
+def test_the_last_words_never_have_the_password() -> None:
+    chosen = spec(environment={"DASHBOARD_PASSWORD": "correct horse"})
+
+    said = last_words(outcome(spec=chosen))
+
+    assert "  password   the one of DASHBOARD_PASSWORD\n" in said
+    assert "horse" not in said
+    empty = spec(environment={"DASHBOARD_PASSWORD": ""})
+    assert "cat /run/evdiag/dashboard-password\n" in last_words(outcome(spec=empty))
+
+
+def test_a_command_of_the_last_words_can_be_copied_whatever_the_name() -> None:
+    name = "x" * 100
+
+    said = last_words(outcome(spec=spec(name=name))).splitlines()
+
+    assert f"  password   docker exec {name} cat /run/evdiag/dashboard-password" in said
+    assert f"             evdiag logs --name {name} -f" in said

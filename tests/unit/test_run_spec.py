@@ -53,15 +53,37 @@ def test_what_is_said_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bind", "page"),
+    ("bind", "editor"),
     [
-        ("127.0.0.1", "http://127.0.0.1:1880/ui/"),
-        ("0.0.0.0", "http://127.0.0.1:1880/ui/"),
-        ("10.1.2.3", "http://10.1.2.3:1880/ui/"),
+        ("127.0.0.1", "http://127.0.0.1:1880/"),
+        ("0.0.0.0", "http://127.0.0.1:1880/"),
+        ("10.1.2.3", "http://10.1.2.3:1880/"),
+        ("::1", "http://[::1]:1880/"),
     ],
 )
-def test_the_page_of_the_dashboard(bind: str, page: str) -> None:
-    assert spec_of(bind=bind).page == page
+def test_where_the_dashboard_and_the_editor_are(bind: str, editor: str) -> None:
+    assert spec_of(bind=bind).editor == editor
+    assert spec_of(bind=bind).page == f"{editor}ui/"
+
+
+@pytest.mark.parametrize(
+    ("bind", "given", "auth"),
+    [
+        ("127.0.0.1", (), "others"),
+        ("127.9.9.9", (), "others"),
+        ("::1", (), "others"),
+        ("0.0.0.0", (), "all"),
+        ("::", (), "all"),
+        ("192.168.1.7", (), "all"),
+        ("127.0.0.1", ("DASHBOARD_AUTH=all",), "all"),
+        ("127.0.0.1", ("DASHBOARD_AUTH=",), "all"),  # which is not set, for the image
+        ("0.0.0.0", ("DASHBOARD_AUTH=others",), "others"),
+    ],
+)
+def test_who_needs_the_password_of_the_dashboard(
+    bind: str, given: tuple[str, ...], auth: str
+) -> None:
+    assert spec_of(bind=bind, environment=given).dashboard_auth == auth
 
 
 def test_a_variable_without_a_value_is_that_of_the_user() -> None:

@@ -471,6 +471,8 @@ def test_hostile_texts_take_no_longer_than_they_are_long(unit: str) -> None:
         ("x/CP1.db-wal", False),
         ("x/a.sqlite3", False),
         ("/run/mosquitto/passwords", False),
+        ("/run/evdiag/dashboard-password", False),
+        ("logs/dashboard-password.log", True),
         ("config/everest.yaml", True),
         ("logs/everest.log", True),
         ("keyboard.log", True),

@@ -26,7 +26,10 @@ _REASONS = (
         "a database: it may hold secrets that cannot be taken out of it",
     ),
     (
-        re.compile(r"(?:^|/)(?:passwords?|passwd|pwfile|shadow|\.netrc|\.pgpass)$", re.IGNORECASE),
+        re.compile(
+            r"(?:^|/)(?:(?:dashboard-)?passwords?|passwd|pwfile|shadow|\.netrc|\.pgpass)$",
+            re.IGNORECASE,
+        ),
         "a file of passwords",
     ),
 )
