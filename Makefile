@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 PYTEST_FLAGS ?=
 
-.PHONY: help setup demo image test test-everest check bench docs lock demo-data demo-data-aarch64 clean
+.PHONY: help setup demo image test test-everest check bench docs screenshots lock demo-data demo-data-aarch64 clean
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -45,7 +45,7 @@ image: $(VENV)/installed ## build the charger's image (the first time about an h
 
 # The image is $EVDIAG_TEST_EVEREST_IMAGE, else evdiag/everest:latest.
 test-everest: $(VENV)/installed-dev ## test the built image: real EVerest, CSMS, cars, crashes (minutes)
-	$(BIN)/python -m pytest tests/everest --require-everest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest tests/everest tests/browser -m everest --require-everest $(PYTEST_FLAGS)
 
 check: $(VENV)/installed-dev ## format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -56,6 +56,9 @@ check: $(VENV)/installed-dev ## format, lint, types, layers
 
 docs: $(VENV)/installed-dev ## write the generated pages of docs/reference
 	$(BIN)/python -m docs.generate
+
+screenshots: $(VENV)/installed-dev ## take the pictures of the docs (minutes; needs Docker and Chromium)
+	$(BIN)/python -m tests.browser.screenshot docs/images
 
 bench: $(VENV)/installed-dev ## measure against eu-stack and gdb (minutes, builds 100 MB of debug information)
 	$(BIN)/python -m benchmarks.run --evdiag $(BIN)/evdiag

@@ -16,13 +16,14 @@ from typing import Literal, NoReturn
 import hypothesis
 import pytest
 
-Tier = Literal["native", "gdb", "aarch64", "docker", "everest"]
+Tier = Literal["native", "gdb", "aarch64", "docker", "browser", "everest"]
 
 TIERS: dict[Tier, str] = {
     "native": "programs compiled and crashed on the spot",
     "gdb": "comparison with a real gdb",
     "aarch64": "aarch64 programs run by qemu",
     "docker": "the charger's image, with crashers in EVerest's place",
+    "browser": "pages in a real Chromium: reports, and the image's dashboard under Docker",
     "everest": "the image with the real EVerest, under Docker",
 }
 
@@ -80,12 +81,20 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that wait for containers first, next to each other.
+    """Put the tests that wait for containers where they delay nobody.
 
-    One worker gets them: it builds the image and starts the shared charger once, and waits while
-    the others compute.
+    To begin with, pytest-xdist gives each of three workers a twelfth of the tests, as they come. So
+    one worker gets those with containers, builds the image, starts the shared chargers once and
+    waits while the others compute; and another one gets the browser, when the image is there.
     """
-    items.sort(key=lambda item: item.get_closest_marker("docker") is None)
+    order = ["docker", "cli", "capture", "browser"]
+
+    def place(item: pytest.Item) -> int:
+        tiers = (name for name in ("docker", "browser") if item.get_closest_marker(name))
+        name = next(tiers, item.path.parent.name)
+        return order.index(name) if name in order else len(order)
+
+    items.sort(key=place)
 
 
 # -- header

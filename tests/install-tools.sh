@@ -17,6 +17,7 @@ qemu-system-aarch64    qemu-system-arm         an aarch64 kernel, for cores of i
 cpio                   cpio                    the root directory of that machine
 supervisord            supervisor              the process tree as in the container
 node                   nodejs                  a runtime with signal handlers of its own
+chromium               chromium                the dashboard, as a user sees it
 '
 
 missing=''
