@@ -4,8 +4,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from evdiag.adapters.files import write_text
 from evdiag.errors import EvdiagError, UsageError
@@ -123,11 +124,39 @@ def redaction_by(redaction: Redaction | None = None) -> Redact:
     return redact
 
 
+class Suffixed(Protocol):
+    """A format, as lists of formats have it."""
+
+    @property
+    def suffix(self) -> str:
+        """Of the files it is written to, with the dot."""
+
+
+def format_named(name: str | None, target: Path | None, formats: Mapping[str, Suffixed]) -> str:
+    """A format by its name, else by the suffix of the file to write. Raises UsageError."""
+    if name is not None and name not in formats:
+        known = ", ".join(formats)
+        raise UsageError(f"there is no format {name!r}", advice=f"The formats are {known}.")
+    if target is not None and target.is_dir():
+        raise UsageError(f"-o {target} is a directory", advice="Name a file in it.")
+    if name is None and target is not None:
+        suffixes = {listed.suffix: known for known, listed in formats.items()}
+        # the longest one: a job summary is Markdown too
+        fitting = [suffix for suffix in suffixes if target.name.endswith(suffix)]
+        name = suffixes[max(fitting, key=len)] if fitting else None
+        if name is None:
+            raise UsageError(
+                f"no format has the suffix of {target}",
+                advice=f"Add --format, or use one of {', '.join(suffixes)}.",
+            )
+    return name or "terminal"
+
+
 class Output:
     """Where the reports of one run go: to stdout one after the other, or into one file.
 
-    Several reports in JSON are one array, so they are held back until the last one. All of them
-    lose their secrets here, whatever the format.
+    Where several reports are one document, an array in JSON, they are held back until the last one.
+    All of them lose their secrets here, whatever the format.
     """
 
     def __init__(self, name: str, target: Path | None, *, redact: bool = True) -> None:
@@ -146,20 +175,7 @@ class Output:
     @classmethod
     def choose(cls, name: str | None, target: Path | None, *, redact: bool = True) -> "Output":
         """Take the format by its name, else by the suffix of the file. Raises UsageError."""
-        if name is not None and name not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise UsageError(f"there is no format {name!r}", advice=f"The formats are {known}.")
-        if target is not None and target.is_dir():
-            raise UsageError(f"-o {target} is a directory", advice="Name a file in it.")
-        if name is None and target is not None:
-            suffixes = {listed.suffix: known for known, listed in FORMATS.items()}
-            name = suffixes.get(target.suffix)
-            if name is None:
-                raise UsageError(
-                    f"no format has the suffix of {target}",
-                    advice=f"Add --format, or use one of {', '.join(suffixes)}.",
-                )
-        return cls(name or "terminal", target, redact=redact)
+        return cls(format_named(name, target, FORMATS), target, redact=redact)
 
     def shown(self, report: Report) -> Report:
         """The report as it may be printed."""
@@ -178,7 +194,7 @@ class Output:
     def add(self, report: Report) -> None:
         """Print a report, or what is left of it, or keep it for the end."""
         report = self.shown(report)
-        if self.target is None and self.name != "json":
+        if self.target is None and FORMATS[self.name].load_document is None:
             self._write(self._render(report))
             self._begun = None
         else:
@@ -202,10 +218,9 @@ class Output:
         """Write what was kept. Raises OutputNotWritten."""
         if not self._reports:
             return
-        if self.name == "json":
-            from evdiag.report.json import render_many  # noqa: PLC0415
-
-            text = render_many(self._reports)
+        load = FORMATS[self.name].load_document
+        if load is not None:
+            text = load().render_many(self._reports)
         else:
             text = "\n".join(self._render(report) for report in self._reports)
         if self.target is None:

@@ -14,6 +14,7 @@ from evdiag import __version__
 from evdiag.adapters import host
 from evdiag.adapters.files import load_note
 from evdiag.adapters.incident import LogFile, gather, mtime, pieces
+from evdiag.adapters.noted_core import open_noted
 from evdiag.analyze import captured
 from evdiag.analyze.causality import decide, decide_without_logs
 from evdiag.analyze.log_facts import facts_of
@@ -37,7 +38,7 @@ from evdiag.analyze.retell import (
     with_excerpts,
 )
 from evdiag.analyze.times import utc_words
-from evdiag.engine import Analysis, Engine, open_noted
+from evdiag.engine import Analysis, Engine
 from evdiag.errors import CoreError, CoreNotFound
 from evdiag.model.crash import Cause
 from evdiag.model.incident import CaptureNote, CoreSeen, Member, Run

@@ -170,11 +170,6 @@ def explanation(core: Path, analysis: "Analysis", shown: "Report") -> str:
     return render(str(core), msgspec.structs.replace(analysis.signed, signature=signature))
 
 
-def is_crash(report: "Report") -> bool:
-    """Whether the report is about a crash: not a snapshot, not an end that was asked for."""
-    return report.verdict.cls not in ("snapshot", "no-crash")
-
-
 def which_values(text: str, *, none: bool) -> str:
     """Whose values are wanted; an option goes before the environment. Raises UsageError."""
     if none and text not in ("", "none", os.environ.get("EVDIAG_VALUES")):
@@ -202,6 +197,7 @@ class Told:
     def tell(self, outcome: Analysed, wanted: Values | None, bundle: "Bundled | None") -> None:
         """Print a report, with values if some are wanted, or why there is none."""
         from evdiag.console import fail
+        from evdiag.model.report import is_crash
 
         self.progress.done()
         if wanted is not None and outcome.report is not None:
@@ -210,7 +206,7 @@ class Told:
             self.progress.done()
         report = outcome.report
         if report is not None:
-            self.crash = self.crash or is_crash(report)
+            self.crash = self.crash or is_crash(report.verdict.cls)
             if not self.explain_signature:
                 self.out.add(bundle.without_root(report) if bundle else report)
             elif outcome.analysis is not None:  # who left no core has no signature
@@ -258,7 +254,9 @@ def command(
     report_format: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="FORMAT", help="terminal, markdown or json; default: terminal."
+            "--format",
+            metavar="FORMAT",
+            help="terminal, markdown, html, json, sarif, junit or github; default: terminal.",
         ),
     ] = None,
     output: Annotated[

@@ -29,12 +29,13 @@ def run(folder: Path, machine: str) -> "Iterator[Report | Written]":
     from evdiag.adapters.demo_data import unpack_demo
     from evdiag.adapters.files import write_text
     from evdiag.engine import Engine, Options
-    from evdiag.report import json, markdown
+    from evdiag.report import html, json, markdown
 
     core = unpack_demo(machine, folder)
     report = Engine(Options(sysroot=folder / "root")).report(core)
     yield report
     for name, text, what in (
+        ("report.html", html.render(report), "the report to open in a browser"),
         ("report.md", markdown.render(report), "the report for an issue"),
         ("report.json", json.render(report), "the report for scripts"),
     ):

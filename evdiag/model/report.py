@@ -12,6 +12,11 @@ import msgspec
 SCHEMA = "evdiag.report/1"
 
 
+def is_crash(cls: str) -> bool:
+    """Whether a verdict's class is that of a crash: no snapshot, no end that was asked for."""
+    return cls not in ("snapshot", "no-crash")
+
+
 class Address(int):
     """A number in Python, a hexadecimal string in JSON."""
 

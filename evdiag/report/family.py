@@ -5,11 +5,12 @@ from evdiag.model.report import Report, Sibling
 
 MOST_ROWS = 64
 """EVerest has some twenty modules."""
-_ROLES = {
+ROLES = {
     "first_fault": "died first",
     "taken_down": "taken down",
     "unrelated": "unrelated",
 }
+"""What the roles of processes are called; others by their own word."""
 
 
 def title(report: Report) -> str:
@@ -25,10 +26,10 @@ def rows(report: Report, width: int) -> list[str]:
     shown = report.siblings[:MOST_ROWS]
     cells = [
         (
-            _ROLES.get(sibling.role or "", sibling.role or "?"),
+            ROLES.get(sibling.role or "", sibling.role or "?"),
             sibling.module_id or "?",
             "" if sibling.pid is None else str(sibling.pid),
-            _ending(sibling),
+            ending(sibling),
         )
         for sibling in shown
     ]
@@ -43,6 +44,7 @@ def rows(report: Report, width: int) -> list[str]:
     return [names.clip(line, width) for line in lines]
 
 
-def _ending(sibling: Sibling) -> str:
+def ending(sibling: Sibling) -> str:
+    """How a process ended, what is remarkable about it, and its own verdict."""
     verdict = sibling.cls if sibling.cls and sibling.cls != "unknown" else None
     return ", ".join(text for text in (sibling.status, sibling.note, verdict) if text)

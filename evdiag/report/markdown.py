@@ -43,9 +43,9 @@ class Part(msgspec.Struct, frozen=True):
     """One for each step: the lower, the sooner the page does without."""
 
 
-def render(report: Report) -> str:
-    """The report as Markdown of at most 65,536 characters and bytes."""
-    return fit(_parts(neutralise(report)), LIMIT)
+def render(report: Report, limit: int = LIMIT) -> str:
+    """The report as Markdown of at most 65,536 characters and bytes, or shorter if that can be."""
+    return fit(_parts(neutralise(report)), min(limit, LIMIT))
 
 
 def fit(parts: Sequence[Part], limit: int) -> str:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from evdiag.analyze import names
-from evdiag.model.report import LogExcerpt, Noun, Report, SourceLine
+from evdiag.model.report import LogExcerpt, Noun, SourceLine
 
 LONGEST_TEXT: Final = 2000
 LONGEST_FUNCTION: Final = 1000
@@ -60,8 +60,8 @@ _clean_again = lru_cache(maxsize=500)(_cleaned)
 """A report names the same files and functions in thousands of frames."""
 
 
-def neutralise(report: Report) -> Report:
-    """The report with every string of it made harmless and bounded."""
+def neutralise(report: _AnyNoun) -> _AnyNoun:
+    """The report, or whatever is made of nouns, with every string harmless and bounded."""
     return _noun(report)
 
 

@@ -272,12 +272,12 @@ def siblings(report: Report) -> list[str]:
     first = [sibling for sibling in report.siblings if sibling.role == "first_fault"]
     taken = [sibling for sibling in report.siblings if sibling.role == "taken_down"]
     texts: list[str] = []
-    if first and all(_is_subject(sibling, report.process) for sibling in first):
+    if first and all(is_subject(sibling, report.process) for sibling in first):
         texts.append("this process died first")
     elif first:
         names = ", ".join(_sibling_name(s) + (f" ({s.status})" if s.status else "") for s in first)
         texts.append(f"died first: {names}")
-        own = next((s for s in report.siblings if _is_subject(s, report.process)), None)
+        own = next((s for s in report.siblings if is_subject(s, report.process)), None)
         if own is not None and own.note:
             texts.append(f"this one {own.note}")
     if taken:
@@ -287,7 +287,8 @@ def siblings(report: Report) -> list[str]:
     return texts
 
 
-def _is_subject(sibling: Sibling, process: Process) -> bool:
+def is_subject(sibling: Sibling, process: Process) -> bool:
+    """Whether that is the process of the report."""
     if sibling.pid is not None and process.pid is not None:
         return sibling.pid == process.pid
     return sibling.module_id is not None and sibling.module_id == process.module_id

@@ -31,17 +31,19 @@ from tests.support import samples
 
 # ---------------------------------------------------------------- the registry
 
-OF_COMMANDS = {"checks", "loglines", "mqtt", "started", "status", "collected", "watch"}
+OF_COMMANDS = {"checks", "loglines", "mqtt", "started", "status", "collected", "watch", "triage"}
 """What commands about the charger print; no report of a crash."""
 
 HELPERS = {
     "__init__",
     "details",
     "family",
+    "findings",
     "image",
     "lines",
     "neutral",
     "redaction",
+    "sarif_results",
     "schema",
     "screen",
     "signature_steps",
@@ -56,17 +58,29 @@ HELPERS = {
 def test_every_file_of_the_folder_is_a_known_format_or_a_known_helper() -> None:
     folder = Path(formats.__file__).parent
     files = {path.stem for path in folder.glob("*.py")}
+    files |= {path.parent.name for path in folder.glob("*/__init__.py")}
     assert files == set(formats.FORMATS) | HELPERS | OF_COMMANDS
 
 
 def test_formats_have_what_the_protocol_asks_for() -> None:
-    assert list(formats.FORMATS) == ["terminal", "markdown", "json"]
-    assert [listed.suffix for listed in formats.FORMATS.values()] == [".txt", ".md", ".json"]
+    assert {name: listed.suffix for name, listed in formats.FORMATS.items()} == {
+        "terminal": ".txt",
+        "markdown": ".md",
+        "html": ".html",
+        "json": ".json",
+        "sarif": ".sarif",
+        "junit": ".xml",
+        "github": ".summary.md",
+    }
     for listed in formats.FORMATS.values():
         module = listed.load()
         assert listed.suffix == module.SUFFIX
         assert "/" in module.MEDIA
-        assert module.render(samples.empty()).endswith("\n")
+        text = module.render(samples.empty())
+        assert text.endswith("\n")
+        if listed.load_document is not None:
+            assert listed.load_document() is module
+            assert listed.load_document().render_many([samples.empty()]) == text
 
 
 def test_rich_is_imported_by_functions_of_the_terminal_format_only() -> None:
