@@ -25,6 +25,7 @@ from evdiag.adapters.file_source import (
 from evdiag.adapters.file_store import FileStore, open_image
 from evdiag.adapters.files import SOURCES as SOURCE_SUFFIXES
 from evdiag.adapters.images import same_build
+from evdiag.adapters.noted_core import open_noted
 from evdiag.analyze.mapped import (
     DEBUG,
     PACKAGE,
@@ -38,7 +39,7 @@ from evdiag.analyze.mapped import (
     symbols_place,
     wanted_sources,
 )
-from evdiag.engine import Engine, Options, open_noted
+from evdiag.engine import Engine, Options
 from evdiag.errors import CoreError
 from evdiag.model.bundle import SYMBOLS, FileEntry
 from evdiag.model.report import Report

@@ -12,15 +12,17 @@ import msgspec
 
 from evdiag import __version__
 from evdiag.adapters import host
-from evdiag.adapters.files import load_core, load_note, source_lines
+from evdiag.adapters.files import source_lines
 from evdiag.adapters.gdb.scene import DebugFile, Scene
 from evdiag.adapters.images import HOST_DEBUG, Images, ModuleState, Search
+from evdiag.adapters.noted_core import open_noted
 from evdiag.adapters.signature_lists import signature_lists
 from evdiag.adapters.source_files import maps_for_gdb, source_paths
 from evdiag.adapters.symbols import Progress, SymbolStore
 from evdiag.analyze import assemble
-from evdiag.analyze.captured import Agreed, agreed, unusable, with_arguments, with_name
+from evdiag.analyze.captured import with_name
 from evdiag.analyze.causes import explain
+from evdiag.analyze.causes.deadlock import hung
 from evdiag.analyze.disassembly import around
 from evdiag.analyze.evidence import crash_facts
 from evdiag.analyze.frames import crash_frame
@@ -31,14 +33,12 @@ from evdiag.analyze.terminate import ended_itself
 from evdiag.analyze.unwind import Unwinder
 from evdiag.analyze.waits import deadlock, with_waits
 from evdiag.errors import ExecutableMismatch
-from evdiag.model.core import CoreFacts, MappedFile, ModuleIdentity, StartupFacts
-from evdiag.model.crash import Cause, CrashFacts, LastWords
-from evdiag.model.incident import NOTE_SUFFIX, CaptureNote
+from evdiag.model.core import MappedFile, ModuleIdentity
+from evdiag.model.crash import CrashFacts, LastWords
 from evdiag.model.logs import LogFacts
 from evdiag.model.report import Report, SoftError, SourceLine, Thread
-from evdiag.model.signature import Signed
+from evdiag.model.traced import Traced
 from evdiag.parse.image import Image
-from evdiag.parse.memory import Memory
 from evdiag.parse.modules import (
     MappedModule,
     link_map,
@@ -46,7 +46,7 @@ from evdiag.parse.modules import (
     loaded_libraries,
     mapped_modules,
 )
-from evdiag.parse.startup import executable_path, module_identity, read_startup
+from evdiag.parse.startup import module_identity
 
 SOURCE_AROUND = 4
 """Source lines shown before and after the line of the crash."""
@@ -94,9 +94,13 @@ class Engine:
         """The same, with what a debugger needs to look at the core too. Raises CoreError."""
         return Analysis(self, path, log)
 
+    def trace(self, path: Path) -> "Tracing":
+        """What the rules ask about one core, and no more than that. Raises CoreError."""
+        return Tracing(self, path)
 
-class Analysis:
-    """One core, its report, and the files that belong to it."""
+
+class Stacks:
+    """One core, the files that belong to it, and the stacks of its threads."""
 
     def __init__(self, engine: Engine, path: Path, log: LogFacts | None = None) -> None:
         self.engine, self.path, self.log = engine, path, log
@@ -114,73 +118,38 @@ class Analysis:
         self._found: dict[str, Image] = {}
         """Images of this core by the path of their module."""
         self._lap("notes")
-        self.report = self._report()
-
-    def _program_name(self) -> str:
-        """Name of the program's file; never that of the process, which EVerest changes."""
-        return (self.executable or self.facts.name or "process").rpartition("/")[2]
+        self.space = self._space()
+        self._unwinder = Unwinder(self.space)
+        self._namer = FrameNamer(self.space, self.engine.symbols.lookup)
 
     def _lap(self, stage: str) -> None:
         now = time.process_time()
         self.timings[stage] = round(now - self._clock, 6)
         self._clock = now
 
-    def _report(self) -> Report:
-        facts = self.facts
-        space = self.space = self._space()
-        unwinder = Unwinder(space)
-        stacks = [unwinder.unwind(state) for state in facts.threads]
+    def _threads(self, first: int = 0, end: int | None = None) -> list[Thread]:
+        """Threads with their stacks and names; the crashed one is the first of all."""
+        states = self.facts.threads[first:end]
+        stacks = [self._unwinder.unwind(state) for state in states]
         self._lap("unwind")
-        namer = FrameNamer(space, self.engine.symbols.lookup)
         threads = [
-            namer.thread(i + 1, state.lwp, stack, crashed=i == 0)
-            for i, (state, stack) in enumerate(zip(facts.threads, stacks, strict=True))
+            self._namer.thread(i + 1, state.lwp, stack, crashed=i == 0)
+            for i, (state, stack) in enumerate(zip(states, stacks, strict=True), first)
         ]
         if self.note is not None:
             threads = with_name(threads, self.note)
         self._lap("symbols")
-        threads = with_waits(space, facts.threads, threads)
+        return threads
+
+    def _evidence(self, threads: list[Thread]) -> CrashFacts:
+        """What the rules look at, where these are the threads."""
         words = self._last_words(threads[0])
         self._lap("last words")
-        evidence = crash_facts(space, facts.threads[0], threads, words, deadlock(threads), self.log)
-        cause = explain(evidence)
-        disassembly = around(space, evidence)
-        signed = self.signed = self._sign(cause[1], evidence)
-        threads[0] = self._with_source(threads[0], signed.frame)
-        self._lap("verdict")
-        self._open_remaining(space)
-        return assemble.report(
-            assemble.Found(
-                facts=facts,
-                path=str(self.path),
-                version=__version__,
-                created=host.now(),
-                startup=self.startup,
-                identity=self._identity(),
-                executable=self.executable,
-                program=self.program,
-                sysroot=str(self.engine.options.sysroot) if self.engine.options.sysroot else None,
-                threads=group_threads(threads),
-                crash=evidence,
-                cause=cause,
-                signed=signed,
-                disassembly=disassembly,
-                modules=self.modules,
-                symbols={path: state.symbols for path, state in self.states.items()},
-                soft_errors=self._soft_errors(threads),
-                timings=self.timings,
-                note=self.note,
-            )
-        )
+        circle = deadlock(threads)
+        return crash_facts(self.space, self.facts.threads[0], threads, words, circle, self.log)
 
     def _identity(self) -> ModuleIdentity | None:
         return module_identity(self.startup.argv, self.startup.environment, self.executable)
-
-    def _sign(self, cause: Cause, evidence: CrashFacts) -> Signed:
-        """Under the module's type: its name is that of one instance of it."""
-        identity = self._identity()
-        program = (identity and identity.type) or self._program_name()
-        return sign(program, cause, evidence, signature_lists())
 
     def _last_words(self, crashed: Thread) -> LastWords:
         """What a process said that ended itself."""
@@ -225,10 +194,103 @@ class Analysis:
         bias = load_bias(self.facts, program)
         return link_map(self.memory, program, bias, open_library)
 
-    def _open_remaining(self, space: AddressSpace) -> None:
+    # -- what it rests on
+
+    def asked(self) -> Iterator[tuple[MappedModule, bool]]:
+        """The modules whose files were looked for, and whether each is the executable."""
+        for module in self.modules:
+            if module.path in self.states:
+                yield module, module.path == self.executable
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the same core with the same files will always give the same."""
+        broken = self.opened.intersection(self.engine.symbols.problems)
+        return not broken and bool(self.facts.files)
+
+
+class Tracing(Stacks):
+    """One core with what its verdict and its signature are made of: for very many cores.
+
+    Of the threads only the crashed one is unwound, unless the others may be why the process ended.
+    """
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        super().__init__(engine, path)
+        threads = self._threads(end=1)
+        evidence = self._evidence(threads)
+        whole = hung(evidence)
+        if whole:
+            threads = with_waits(self.space, self.facts.threads, threads + self._threads(1))
+            evidence = msgspec.structs.replace(
+                evidence, threads=tuple(threads), deadlock=deadlock(threads)
+            )
+        facts = self.facts
+        self.traced = Traced(
+            evidence=evidence,
+            whole=whole,
+            identity=self._identity(),
+            executable=self.executable,
+            name=facts.name,
+            build_id=next((m.build_id for m in self.modules if m.path == self.executable), None),
+            crashed_at=self.note.crashed_at if self.note is not None else None,
+            truncated=facts.missing > 0 or bool(facts.damage),
+            bytes=facts.size,
+        )
+
+
+class Analysis(Stacks):
+    """One core, its report, and the files that belong to it."""
+
+    def __init__(self, engine: Engine, path: Path, log: LogFacts | None = None) -> None:
+        super().__init__(engine, path, log)
+        self.sources: list[Path] = []
+        """Where a source file was looked for; the last one is the one that was shown, if any."""
+        self.report = self._report()
+
+    def _report(self) -> Report:
+        facts, space = self.facts, self.space
+        threads = with_waits(space, facts.threads, self._threads())
+        evidence = self._evidence(threads)
+        cause = explain(evidence)
+        disassembly = around(space, evidence)
+        signed = self.signed = sign(
+            assemble.subject(self._identity(), self.executable, facts.name),
+            cause[1],
+            evidence,
+            signature_lists(),
+        )
+        threads[0] = self._with_source(threads[0], signed.frame)
+        self._lap("verdict")
+        self._open_remaining()
+        return assemble.report(
+            assemble.Found(
+                facts=facts,
+                path=str(self.path),
+                version=__version__,
+                created=host.now(),
+                startup=self.startup,
+                identity=self._identity(),
+                executable=self.executable,
+                program=self.program,
+                sysroot=str(self.engine.options.sysroot) if self.engine.options.sysroot else None,
+                threads=group_threads(threads),
+                crash=evidence,
+                cause=cause,
+                signed=signed,
+                disassembly=disassembly,
+                modules=self.modules,
+                symbols={path: state.symbols for path, state in self.states.items()},
+                soft_errors=self._soft_errors(threads),
+                timings=self.timings,
+                note=self.note,
+            )
+        )
+
+    def _open_remaining(self) -> None:
         """Look for the files of modules that are on no stack, for the table of modules."""
         for module in self.modules:
-            space.image(module)
+            self.space.image(module)
 
     # -- for others
 
@@ -323,6 +385,7 @@ class Analysis:
             frame.file, options.source_maps, options.source_roots, options.sysroot
         )
         for place in places:
+            self.sources.append(place)
             lines = source_lines(place, frame.line, SOURCE_AROUND)
             if lines:
                 source = tuple(
@@ -332,50 +395,6 @@ class Analysis:
                 frames = tuple(shown if f is frame else f for f in thread.frames)
                 return msgspec.structs.replace(thread, frames=frames)
         return thread
-
-
-class NotedCore(msgspec.Struct, frozen=True, kw_only=True):
-    """A core with the note beside it, and what both say of the process."""
-
-    facts: CoreFacts
-    memory: Memory
-    note: CaptureNote | None
-    problems: tuple[SoftError, ...]
-    startup: StartupFacts
-    executable: str | None
-
-
-def open_noted(path: Path) -> NotedCore:
-    """Open a core, and use of its note what it does not contradict. Raises CoreError."""
-    data, facts = load_core(path)
-    noted = _noted_beside(path, facts)
-    facts, note = noted.facts, noted.note
-    memory = Memory(data, facts)
-    startup = read_startup(facts, memory)
-    executable = executable_path(facts, memory)
-    if note is not None:
-        startup = with_arguments(startup, note)
-        executable = executable or note.executable
-    return NotedCore(
-        facts=facts,
-        memory=memory,
-        note=note,
-        problems=noted.problems,
-        startup=startup,
-        executable=executable,
-    )
-
-
-def _noted_beside(path: Path, facts: CoreFacts) -> Agreed:
-    """What the core writer noted of a core, as far as the core does not contradict it."""
-    note = load_note(path)
-    source = f"{path.name}{NOTE_SUFFIX}"
-    if isinstance(note, CaptureNote):
-        return agreed(note, source, facts)
-    # Another program's file of that name need not be mentioned.
-    broken = note is not None and not note.is_foreign
-    problems = (unusable(source, note.reason),) if note is not None and broken else ()
-    return Agreed(note=None, facts=facts, problems=problems)
 
 
 def check_executable(engine: Engine, report: Report) -> ExecutableMismatch | None:

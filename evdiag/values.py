@@ -4,11 +4,14 @@ Every failure of gdb is a note in the report, which stays what it was before.
 """
 
 import time
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from evdiag.adapters.gdb.debugger import Answer, Debugger
+from evdiag.adapters.gdb.debugger import Answer, Debugger, Sitting
 from evdiag.adapters.gdb.scene import Scene
+from evdiag.adapters.gdb.sets import FileMarks, FileSet
+from evdiag.adapters.value_cache import Asked, Remembered, ValueCache
 from evdiag.analyze import values
 from evdiag.errors import GdbError
 from evdiag.model.report import Provenance, Report, SoftError
@@ -16,7 +19,7 @@ from evdiag.model.values import Request
 
 
 def add_values(
-    report: Report, scene: Scene, debugger: Debugger, which: str
+    report: Report, scene: Scene, debugger: Asked, which: str
 ) -> tuple[Report, GdbError | None]:
     """The report with values of the crashed thread's variables, of all threads', or none.
 
@@ -48,10 +51,46 @@ def add_values(
     ), None
 
 
+Enriched = tuple[Report, GdbError | None]
+
+
+def add_values_to_many(
+    items: Sequence[tuple[Report, Scene]],
+    debugger: Debugger,
+    which: str,
+    *,
+    contents: Sequence[str | None] | None = None,
+    cache: ValueCache | None = None,
+) -> Iterator[Enriched]:
+    """`add_values` for many cores, in the order given: one gdb for all cores of the same files.
+
+    A core that its gdb does not survive, or not in time, loses its own values and no others. The
+    gdb of a set is there until the last of its cores was yielded, or the iterator is closed.
+    `contents` are digests of the cores: what the cache knows of a core is not asked again.
+    """
+    files = FileMarks()
+    digests = contents if contents is not None else [None] * len(items)
+    sets: dict[FileSet, list[int]] = {}
+    for i, (_, scene) in enumerate(items):
+        sets.setdefault(files.set_of(scene), []).append(i)
+    done: dict[int, Enriched] = {}
+    following = 0
+    for numbers in sets.values():
+        with debugger.sitting() as sitting:
+            for i in numbers:
+                asked: Sitting | Remembered = sitting
+                if cache is not None and (digest := digests[i]) is not None:
+                    asked = Remembered(cache, files, digest, debugger, sitting)
+                done[i] = add_values(*items[i], asked, which)
+                while following in done:
+                    yield done.pop(following)
+                    following += 1
+
+
 def _with_both_stacks(
     report: Report,
     scene: Scene,
-    debugger: Debugger,
+    debugger: Asked,
     request: Request,
     lwps: tuple[int, ...],
 ) -> Report:

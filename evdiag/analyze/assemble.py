@@ -72,7 +72,11 @@ def report(found: Found) -> Report:
     return Report(
         tool=Tool(version=found.version),
         created=found.created,
-        title=_title(found, cause, _waiting(found.crash) if cause.cls == "deadlock" else frame),
+        title=title(
+            named(found.identity, found.executable, found.facts.name),
+            cause,
+            waiting(found.crash) if cause.cls == "deadlock" else frame,
+        ),
         verdict=Verdict(
             cls=cause.cls,
             rule=rule,
@@ -115,23 +119,31 @@ def _others(crash: CrashFacts) -> tuple[CxxException, ...]:
     return tuple(thrown for thrown in crash.words.exceptions if thrown not in ended)
 
 
-def _waiting(crash: CrashFacts) -> Frame | None:
+def waiting(crash: CrashFacts) -> Frame | None:
     """Where the first thread of a circle of waits waits: the thread with the signal has no part."""
     member = crash.deadlock[0]
     frames = next((t.frames for t in crash.threads if t.number == member.thread), ())
     return next((frame for frame in frames if frame.level == member.frame), None)
 
 
-def _title(found: Found, cause: Cause, frame: Frame | None) -> str:
+def named(identity: ModuleIdentity | None, executable: str | None, name: str) -> str:
+    """How a process is called in a title: `<module> (<Type>)`, else as its executable is."""
+    if identity:
+        return f"{identity.id} ({identity.type})" if identity.type else identity.id
+    return (executable or name or "process").rpartition("/")[2]
+
+
+def subject(identity: ModuleIdentity | None, executable: str | None, name: str) -> str:
+    """Whose a signature is: a module's type, as its name is that of one instance; else the name of
+    the program's file, never that of the process, which EVerest changes."""
+    return (identity and identity.type) or (executable or name or "process").rpartition("/")[2]
+
+
+def title(who: str, cause: Cause, frame: Frame | None) -> str:
     """`<module> (<Type>): <class>[ <detail>] in <function>[ at <file>:<line>]`, as documented.
 
     `evse_manager (EvseManager): null-write in Session::energy at session.cpp:42`.
     """
-    identity = found.identity
-    if identity:
-        who = f"{identity.id} ({identity.type})" if identity.type else identity.id
-    else:
-        who = (found.executable or found.facts.name or "process").rpartition("/")[2]
     detail = names.clip(" ".join((cause.detail or "").split()), LONGEST_DETAIL)
     what = f"{cause.cls} {detail}" if detail else cause.cls
     where = ""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from evdiag.adapters.gdb import debugger
+from evdiag.adapters.gdb import conversation
 from evdiag.adapters.gdb.debugger import Answer, Debugger
 from evdiag.adapters.gdb.process import Process
 from evdiag.adapters.gdb.scene import Scene
@@ -80,7 +80,7 @@ def interrupts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         interrupt(process)
 
     monkeypatch.setattr(Process, "interrupt", counted)
-    monkeypatch.setattr(debugger, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(conversation, "PATIENCE", PATIENCE)
     return times
 
 

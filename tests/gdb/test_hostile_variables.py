@@ -78,9 +78,8 @@ def test_plain_commands_do_not_run_it_either(
     assert request is not None
 
     # this gdb has Python: it has to be told to do without
-    answer = Debugger(named_gdb("wheel"), tmp_path / "cache")._ask(
-        Here(tuple(gdb)), analysis.scene(), request, [], plain=True
-    )
+    with Debugger(named_gdb("wheel"), tmp_path / "cache").sitting() as sitting:
+        answer = sitting.ask_in(Here(tuple(gdb)), analysis.scene(), request, plain=True)
 
     assert not answer.python
     assert not (tmp_path / "pwned").exists()

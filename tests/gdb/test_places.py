@@ -106,8 +106,8 @@ class Nearby(Apart):
 
 
 def ask(place: Place, crashed: Crashed, cache: Path, timeout: float = 60.0) -> Answer:
-    debugger = Debugger(None, cache, timeout)
-    return debugger._ask(place, crashed.scene, crashed.request, [], plain=False)
+    with Debugger(None, cache, timeout).sitting() as sitting:
+        return sitting.ask_in(place, crashed.scene, crashed.request)
 
 
 def faked(vice: str, crashed: Crashed, **options: object) -> str:

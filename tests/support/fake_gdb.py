@@ -29,6 +29,13 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+def libraries() -> str:
+    """Those that it was given, as if it had read them all."""
+    found = (path for path in Path("root").rglob("*") if path.is_file())
+    names = (str(path.relative_to("root")) for path in found)
+    return ",".join(f'{{target-name="/{name}",symbols-loaded="1"}}' for name in names)
+
+
 class Gdb:
     """A gdb as it should be; vices replace what it does at one command, or all of it."""
 
@@ -70,6 +77,7 @@ class Gdb:
         return {
             "-list-features": f"^done,features={self.features}",
             "-target-select": "^connected",
+            "-file-list-shared-libraries": f"^done,shared-libraries=[{libraries()}]",
             "-thread-info": f'^done,threads=[{{id="1",target-id="LWP {self.lwp}"}}]',
             "-stack-list-frames": f'^done,stack=[frame={{level="0",addr="{self.pc:#x}",func="f"}}]',
             "-stack-list-variables": '^done,variables=[{name="energy",type="int"}]',
@@ -187,6 +195,29 @@ def with_grandchild(gdb: Gdb) -> None:
     subprocess.Popen(SLEEPER, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
+def at_evil_cores(vice: Vice) -> Callable[[Gdb], None]:
+    """Only where the core that it is given lies in a folder that says so."""
+
+    def act(gdb: Gdb, token: str) -> None:
+        if "evil" in Path("core").readlink().parts:
+            gdb.note()
+            vice(gdb, token)
+        else:
+            gdb.write(f"{token}^connected\n")
+
+    return lambda gdb: gdb.at.update({"-target-select": act})
+
+
+def interrupted(gdb: Gdb, token: str) -> None:
+    """Work on a value until it is told to leave it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    gdb.write('~"~\\n"\n')
+    signal.sigwait([signal.SIGINT])
+    del gdb.at["-evdiag-values"]
+    gdb.request = {"lwps": [gdb.lwp]}
+    gdb.write(f"{token}^done,json={quoted(json.dumps(gdb.document()))}\n")
+
+
 def large(gdb: Gdb) -> None:
     count = (int(gdb.options["size"]) << 20) // 1024
     filler = 'quoted " and \\ \n' * 60
@@ -244,6 +275,10 @@ GOOD: dict[str, Callable[[Gdb], None]] = {
     "limits": with_limits,
     "no-python": without_python,
     "no-command": at("-interpreter-exec", complain),
+    "dies-of-evil-cores": at_evil_cores(die_of(signal.SIGSEGV)),
+    "hangs-at-evil-cores": at_evil_cores(hang),
+    "refuses-evil-cores": at_evil_cores(complain),
+    "interrupted": at("-evdiag-values", interrupted),
     "dies-of-extractor": at("-evdiag-values", die_of(signal.SIGSEGV)),
 }
 """It answers all the same."""

@@ -1,44 +1,32 @@
 """Values of variables from gdb: the first gdb that works, by the best way that it knows.
 
-The ways are an extractor inside gdb's Python, and plain commands where it has no Python. Whether
-it worked is told by the answer's content: gdb ends with 0 even when it could not read the core.
+A sitting asks one gdb about many cores of the same files: what takes gdb most of its time, the
+symbols of the program, is then loaded once.
 """
 
-import base64
-import re
-import time
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
-from evdiag.adapters.demangle import Demangler, load_demangler
-from evdiag.adapters.files import make_room
+from evdiag.adapters.gdb.conversation import EXTRACTOR, PRINTERS, Answer, Conversation
 from evdiag.adapters.gdb.find import candidates
 from evdiag.adapters.gdb.places import Here, NotHere, Place
-from evdiag.adapters.gdb.plain import read_plainly
-from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene
-from evdiag.adapters.gdb.session import Session, quote
-from evdiag.analyze.demangled import readable
-from evdiag.analyze.gdb_place import HERE
+from evdiag.adapters.gdb.scene import Scene
+from evdiag.adapters.gdb.session import Session
+from evdiag.adapters.gdb.sets import linked
 from evdiag.errors import GdbDied, GdbError, GdbMissing, GdbRefused, GdbTimeout, GdbUnusable
-from evdiag.model.values import Document, Request
-from evdiag.parse.mi import MiError, read_document
+from evdiag.model.values import Request
+
+__all__ = ["EXTRACTOR", "PRINTERS", "SAFE", "Answer", "Debugger", "Sitting"]
 
 TIMEOUT = 120.0
 """Seconds for one gdb, from start to answer."""
-STARTING = 20.0
-"""Seconds for the first answer."""
-PATIENCE = 4.0
-"""Seconds for one value; the slowest good one that was seen took 1.7 on a large program."""
-MAX_INDEXES = 2 << 30
-LAST_WITH_INDEX = 13
-"""The last version of gdb for which an index is worth its while."""
-PRINTERS = ("values.py", "containers.py", "objects.py", "load.py")
-EXTRACTOR = ("asked.py", "extractor.py")
-"""Files in the folder `inside`."""
-
+MOST_CORES = 32
+"""For one gdb, one after the other: what it keeps of each adds up."""
 SAFE = (
     *("-nx", "-nh", "-q"),
     *("-iex", "set auto-load no"),
@@ -48,47 +36,7 @@ SAFE = (
 """No init files of anybody, no scripts and no helper libraries out of the files that are read, no
 network."""
 
-QUIET = (
-    "set confirm off",
-    "set pagination off",
-    "set width 0",
-    "set height 0",
-    "set style enabled off",
-    "set history save off",
-    "set python print-stack none",
-    "set backtrace past-main on",
-    "set print frame-arguments none",
-    "set print entry-values no",
-    "set host-charset UTF-8",
-    "set target-charset UTF-8",
-    "set print frame-info short-location",
-    "set disassembly-flavor intel",
-    "maintenance set internal-error quit yes",
-    "maintenance set internal-error corefile no",
-    "maintenance set internal-warning quit no",
-    "maintenance set internal-warning corefile no",
-)
-LANGUAGE = "set language c++"
-"""gdb takes C when the innermost frame is libc's, and then knows no containers. It is quicker."""
-MANGLED, READABLE = "set demangle-style none", "set demangle-style auto"
-"""Two thirds of the time that gdb takes to load a program go into making the names of all of its
-functions readable. It does without; the few that stand in values are made readable here."""
-
 Progress = Callable[[str], None]
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """gdb's answer, and how it came about."""
-
-    document: Document
-    gdb: str
-    """Its version."""
-    python: bool
-    """False: plain commands."""
-    place: str = HERE
-    """Where it ran, in words."""
-    notes: tuple[str, ...] = ()
-    """What went wrong before it went right."""
 
 
 class Debugger:
@@ -102,37 +50,26 @@ class Debugger:
         progress: Progress | None = None, places: Sequence[Place] = (),
     ) -> None:  # fmt: skip
         self.named, self.cache, self.timeout = named, cache, timeout
+        self.titles = tuple(place.title for place in places) if named is None else ()
+        """Of the places, in words."""
         self._progress = progress
         self._places = list(places) if named is None else []
 
     def values(self, scene: Scene, request: Request) -> Answer:
-        """gdb's answer. Raises GdbError of the last gdb that was tried."""
-        notes: list[str] = []
-        failed: GdbError | None = None
-        died: Place | None = None
-        for place in self._all_places(scene, notes):
-            try:
-                return self._ask(place, scene, request, notes, plain=False)
-            except NotHere:
-                continue
-            except GdbTimeout:
-                raise
-            except GdbError as error:
-                failed = error
-                died = died or (place if isinstance(error, GdbDied) else None)
-                notes.append(str(error))
-                if isinstance(error, GdbUnusable) and place in self._places:
-                    self._places.remove(place)  # nor will it be for the next core
-        assert failed is not None
-        if isinstance(failed, GdbDied) and died is not None:
-            # perhaps it was the extractor's way that it died of
-            try:
-                return self._ask(died, scene, request, notes, plain=True)
-            except GdbError as error:
-                failed = error
-        raise failed
+        """The answer of a gdb of its own. Raises GdbError of the last gdb that was tried."""
+        with self.sitting() as sitting:
+            return sitting.values(scene, request)
 
-    def _all_places(self, scene: Scene, notes: list[str]) -> Iterator[Place]:
+    def sitting(self) -> "Sitting":
+        """For several cores of the same files."""
+        return Sitting(self)
+
+    def begin(self, scene: Scene) -> None:
+        """Tell the user that a core is looked at."""
+        if self._progress:
+            self._progress(f"gdb reads variables of {scene.core.name}")
+
+    def all_places(self, scene: Scene, notes: list[str]) -> Iterator[Place]:
         """Where gdb may be, best first. Raises GdbMissing if that is nowhere."""
         yield from tuple(self._places)
         try:
@@ -141,125 +78,155 @@ class Debugger:
             raise GdbMissing("; ".join([*notes, str(error)]), advice=error.advice) from None
         yield from map(Here, gdbs)
 
-    def _ask(
-        self, place: Place, scene: Scene, request: Request, notes: list[str], *, plain: bool
-    ) -> Answer:
-        if self._progress:
-            self._progress(f"gdb reads variables of {scene.core.name}")
-        cache = self.cache if place.keeps_index else None
-        with place.opened(scene, (*SAFE, "--interpreter=mi3")) as opened:
-            conversation = _Conversation(Session(opened.talk), self.timeout)
-            good = False
+    def give_up(self, place: Place) -> None:
+        """A place that was of no use will be of none for the next core."""
+        if place in self._places:
+            self._places.remove(place)
+
+
+class Sitting:
+    """One gdb for cores of the same files, one after the other (`sets.FileMarks.set_of`).
+
+    It is started when it is needed, and ended with the block. A core that it cannot be asked
+    about any more, whatever the reason is, gets a new one: so it has what a gdb of its own tells.
+    """
+
+    def __init__(self, debugger: Debugger) -> None:
+        self._debugger = debugger
+        self._gdb: _Running | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._end(died=kind is not None and not issubclass(kind, GeneratorExit))
+
+    def values(self, scene: Scene, request: Request) -> Answer:
+        """gdb's answer. Raises GdbError of the last gdb that was tried."""
+        self._debugger.begin(scene)
+        if self._gdb is not None:
             try:
-                answer = conversation.answer(scene, request, opened.settings, cache, plain=plain)
-                good = True
-            finally:
-                conversation.session.end(died=not good)
-        notes = [*notes, *conversation.notes]
-        return msgspec.structs.replace(answer, notes=tuple(notes), place=place.title)
+                return self._ask(self._gdb, scene, request)
+            except GdbTimeout:
+                raise
+            except GdbError:
+                pass  # perhaps for what it has seen before
+        return self._of_its_own(scene, request)
+
+    def _of_its_own(self, scene: Scene, request: Request) -> Answer:
+        """The answer of the first new gdb that works."""
+        notes: list[str] = []
+        failed: GdbError | None = None
+        died: Place | None = None
+        for place in self._debugger.all_places(scene, notes):
+            try:
+                return self.ask_in(place, scene, request, notes)
+            except NotHere:
+                continue
+            except GdbTimeout:
+                raise
+            except GdbError as error:
+                failed = error
+                died = died or (place if isinstance(error, GdbDied) else None)
+                notes.append(str(error))
+                if isinstance(error, GdbUnusable):
+                    self._debugger.give_up(place)
+        assert failed is not None
+        if isinstance(failed, GdbDied) and died is not None:
+            # perhaps it was the extractor's way that it died of
+            try:
+                return self.ask_in(died, scene, request, notes, plain=True)
+            except GdbError as error:
+                failed = error
+        raise failed
+
+    def ask_in(
+        self, place: Place, scene: Scene, request: Request, before: Sequence[str] = (), *,
+        plain: bool = False,
+    ) -> Answer:  # fmt: skip
+        """The answer of a new gdb in that place; `before` is what went wrong before it.
+
+        `plain` does without the gdb's Python. Raises NotHere, GdbError.
+        """
+        self._end()
+        self._gdb = _Running(place, scene, self._debugger)
+        answer = self._ask(self._gdb, scene, request, plain=plain)
+        return msgspec.structs.replace(answer, notes=(*before, *answer.notes))
+
+    def _ask(
+        self, gdb: "_Running", scene: Scene, request: Request, *, plain: bool = False
+    ) -> Answer:
+        """An answer; the gdb is ended, unless it may be asked on. Raises GdbError."""
+        died = True
+        try:
+            answer = gdb.answer(scene, request, plain=plain)
+            died = False
+        finally:
+            if died or plain or not gdb.goes_on:
+                self._end(died=died)
+        return msgspec.structs.replace(answer, place=gdb.place.title)
+
+    def _end(self, *, died: bool = False) -> None:
+        gdb, self._gdb = self._gdb, None
+        if gdb is not None:
+            gdb.end(died=died)
 
 
-class _Conversation:
-    """From a started gdb to its answer, within the time that it has."""
+class _Running:
+    """A gdb in some place, from its start to its end. Raises NotHere, GdbUnusable."""
 
-    def __init__(self, session: Session, timeout: float) -> None:
-        self.session = session
-        self.deadline = time.monotonic() + timeout
-        self.notes: list[str] = []
+    def __init__(self, place: Place, scene: Scene, debugger: Debugger) -> None:
+        self.place = place
+        self._cache = debugger.cache if place.keeps_index else None
+        self._held = contextlib.ExitStack()
+        arguments = (*SAFE, "--interpreter=mi3")
+        self._opened = self._held.enter_context(place.opened(scene, arguments))
+        self._conversation = Conversation(Session(self._opened.talk), debugger.timeout)
+        self._shown: Scene | None = None
+        self._checked: Scene | None = None
+        self._cores = 0
 
     @property
-    def _left(self) -> float:
-        return max(self.deadline - time.monotonic(), 0.0)
+    def goes_on(self) -> bool:
+        """Whether it may be asked about another core.
 
-    def answer(
-        self,
-        scene: Scene,
-        request: Request,
-        settings: Sequence[str],
-        cache: Path | None,
-        *,
-        plain: bool,
-    ) -> Answer:
-        python, version = self._greet()
-        self._set((*QUIET, *settings, LANGUAGE, MANGLED))
-        if version and cache is not None:
-            self._set(index_folder(cache, version))
-        if scene.program is not None:
-            self.session.run(f"-file-exec-and-symbols {PROGRAM}", self._left)
-        self.session.run(f"-target-select core {CORE}", self._left)
-        self._set((READABLE,))
-        # The answer has to come before the time is over, also when values take all of it.
-        request = msgspec.structs.replace(request, seconds=min(request.seconds, 0.8 * self._left))
-        document = None
-        if python and not plain:
-            document = self._extract(request)
-        used_python = document is not None
-        if document is None:
-            document = read_plainly(self.session, request, PATIENCE)
-        document = readable(document, Demangler(load_demangler()), request.longest)
-        if not sees_the_crash(document, request):
-            raise GdbRefused(f"gdb {version or ''} does not see the crash: is it of this machine?")
-        return Answer(document=document, gdb=version or "gdb", python=used_python)
+        One that was interrupted may get that too late: what it then gives up is the next command.
+        """
+        interrupted = self._conversation.session.interrupts > 0
+        return self._opened.turn is not None and not interrupted and self._cores < MOST_CORES
 
-    def _greet(self) -> tuple[bool, str | None]:
-        """(whether it has Python, version). Raises GdbUnusable if it is no gdb."""
-        try:
-            features = self.session.results(
-                self.session.run("-list-features", min(STARTING, self._left))
-            ).get("features", [])
-            self.session.run("-gdb-version", self._left)
-        except (GdbDied, GdbTimeout, GdbRefused) as error:
-            raise GdbUnusable(str(error)) from None
-        first = self.session.said[0].splitlines()[0].split() if self.session.said else []
-        return "python" in features, first[-1] if first else None
+    def answer(self, scene: Scene, request: Request, *, plain: bool) -> Answer:
+        """What it says of a core, within the time for one. Raises GdbError."""
+        talk = self._conversation
+        talk.begin()
+        if self._shown is None:
+            talk.load(scene, self._opened.settings, self._cache)
+            talk.show()
+        elif scene is not self._shown and self._opened.turn is not None:
+            self._check(self._shown)
+            talk.change(self._opened.turn(scene))
+            talk.show()
+            self._check(scene)
+        self._cores += scene is not self._shown
+        self._shown = scene
+        return talk.answer(request, plain=plain)
 
-    def _set(self, commands: tuple[str, ...]) -> None:
-        """Settings; a gdb that does not know one does without."""
-        for command in commands:
-            self.session.ask(f"-interpreter-exec console {quote(command)}", self._left)
+    def _check(self, scene: Scene) -> None:
+        """Make sure that gdb has understood a core, and that nothing of it stays for the next one.
 
-    def _extract(self, request: Request) -> Document | None:
-        """The document of the extractor; None where this gdb is too old for it."""
-        packed = base64.b64encode(inside(*PRINTERS, *EXTRACTOR)).decode()
-        code = f"python import base64;exec(base64.b64decode('{packed}').decode())"
-        installed = self.session.ask(f"-interpreter-exec console {quote(code)}", self._left)
-        if installed.cls == "error":
-            self.notes.append(f"gdb's Python is of no use: {self.session.message(installed)}")
-            return None
-        words = msgspec.json.encode(request).hex()
-        result = self.session.run(f"-evdiag-values {words}", self._left, PATIENCE)
-        try:
-            return read_document(result)
-        except MiError as error:
-            raise GdbRefused(str(error)) from None
+        Raises GdbError.
+        """
+        if scene is self._checked:
+            return
+        libraries = linked(scene)
+        if libraries is None or not self._conversation.has_read(libraries):
+            raise GdbRefused(f"{scene.core.name} needs a gdb of its own")
+        self._checked = scene
 
-
-def sees_the_crash(document: Document, request: Request) -> bool:
-    """Whether gdb's crashed thread is where it died: it is not, on a machine unknown to gdb."""
-    crashed = next((t for t in document.threads if t.lwp == request.crashed), None)
-    if crashed is None or not crashed.frames:
-        return False
-    return request.pc is None or crashed.frames[0].pc == request.pc
-
-
-def index_folder(cache: Path, version: str) -> tuple[str, ...]:
-    """Settings that let gdb keep the index that it makes of each file, by build-id.
-
-    Measured: gdb 13 then takes a quarter less time, gdb 18 a quarter more.
-    """
-    major = version.partition(".")[0]
-    if not major.isdecimal() or int(major) > LAST_WITH_INDEX:
-        return ()
-    folder = cache / "gdb-index" / re.sub(r"[^\w.-]", "_", version)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        make_room(folder, MAX_INDEXES)
-    except OSError:
-        return ()
-    return f"set index-cache directory {folder}", "set index-cache enabled on"
-
-
-def inside(*names: str) -> bytes:
-    """The text of files that run inside gdb's Python, one after the other."""
-    folder = resources.files("evdiag.adapters.gdb").joinpath("inside")
-    return b"\n".join(folder.joinpath(name).read_bytes() for name in names)
+    def end(self, *, died: bool) -> None:
+        """End it, politely unless it has misbehaved, and remove what it was given."""
+        with self._held:
+            self._conversation.session.end(died=died)

@@ -40,6 +40,28 @@ def candidates(named: str | None, machine: Machine) -> list[Command]:
     return found
 
 
+def marks(named: str | None, machine: Machine) -> tuple[str, ...]:
+    """What tells these gdbs from others, newer ones for example, without starting them.
+
+    Raises GdbMissing.
+    """
+    return tuple(
+        " ".join(_state(word) for word in command) for command in candidates(named, machine)
+    )
+
+
+def _state(word: str) -> str:
+    """A word of a command; of a file, also its size and when it was written."""
+    name = word
+    if word.startswith(WHEEL) and (found := importlib.util.find_spec(WHEEL)):
+        name = found.origin or word
+    try:
+        status = os.stat(name)  # noqa: PTH116 - most words are no paths
+    except (OSError, ValueError):
+        return word
+    return f"{word}:{status.st_size}:{status.st_mtime_ns}"
+
+
 def is_foreign(machine: Machine) -> bool:
     """Whether a core is of another architecture than this machine."""
     return machine.name not in _OWN_MACHINES.get(platform.machine().lower(), set())

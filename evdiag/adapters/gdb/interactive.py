@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from evdiag.adapters.gdb.debugger import LANGUAGE, PRINTERS, SAFE, index_folder, inside
+from evdiag.adapters.gdb.conversation import LANGUAGE, PRINTERS, index_folder, inside
+from evdiag.adapters.gdb.debugger import SAFE
 from evdiag.adapters.gdb.find import Command, candidates
 from evdiag.adapters.gdb.process import limit
 from evdiag.adapters.gdb.scene import CORE, PROGRAM, Scene, laid_out, settings

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import msgspec
 
 from evdiag.adapters.gdb.find import Command
 from evdiag.adapters.gdb.process import Process, Talk
-from evdiag.adapters.gdb.scene import Scene, laid_out, settings
+from evdiag.adapters.gdb.scene import Scene, exchange_core, laid_out, settings
 from evdiag.analyze.gdb_place import HERE
 from evdiag.errors import GdbUnusable
 
@@ -35,6 +35,9 @@ class Opened(msgspec.Struct, frozen=True):
     talk: Talk
     settings: Sequence[str]
     """Commands that tell it where they lie."""
+    turn: Callable[[Scene], Sequence[str]] | None = None
+    """Lays another core of the same files in the place of the last one, and tells the settings for
+    it; raises GdbUnusable. None where that cannot be done."""
 
 
 class Place(Protocol):
@@ -74,7 +77,12 @@ class Here:
                 scene.memory,
                 name=shlex.join(self.gdb),
             )
-            yield Opened(process, settings(scene, folder))
+
+            def turn(following: Scene) -> Sequence[str]:
+                exchange_core(following, folder)
+                return settings(following, folder)
+
+            yield Opened(process, settings(scene, folder), turn)
 
 
 def bare(folder: PurePath) -> dict[str, str]:

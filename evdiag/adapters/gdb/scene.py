@@ -81,6 +81,15 @@ def laid_out(scene: Scene) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def exchange_core(scene: Scene, folder: Path) -> None:
+    """Let the core of that folder be another one, of the same files. Raises GdbUnusable."""
+    try:
+        (folder / CORE).unlink(missing_ok=True)
+    except OSError as error:
+        raise GdbUnusable(f"the folder of gdb cannot be changed: {error.strerror}") from None
+    _link(folder / CORE, scene.core)
+
+
 def _harmless_folder() -> str | None:
     """None for the usual place of temporary files, unless its name means something to gdb."""
     harmless = re.fullmatch(r"[\w/.+-]+", tempfile.gettempdir(), re.ASCII)

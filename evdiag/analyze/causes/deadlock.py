@@ -24,7 +24,7 @@ def check(facts: CrashFacts) -> Cause | None:
     A process that faults or aborts with two of its threads in a deadlock has died of something
     else, unless it aborted because it waited too long, as EVerest's mutexes do.
     """
-    if not facts.deadlock or not _hung(facts):
+    if not facts.deadlock or not hung(facts):
         return None
     circle = facts.deadlock
     threads = {thread.lwp: thread for thread in facts.threads}
@@ -42,7 +42,8 @@ def check(facts: CrashFacts) -> Cause | None:
     )
 
 
-def _hung(facts: CrashFacts) -> bool:
+def hung(facts: CrashFacts) -> bool:
+    """Whether the process may have ended because its threads waited; asks nothing of stacks."""
     if snapshot.check(facts) is not None or sent_signal.check(facts) is not None:
         return True
     aborted = facts.signal is not None and facts.signal.number == SIGABRT

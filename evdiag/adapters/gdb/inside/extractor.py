@@ -383,6 +383,7 @@ class Values(gdb.MICommand):
 
     def invoke(self, argv):
         request = json.loads(binascii.unhexlify(argv[0]))
+        WHOLE.clear()  # of the core before this one
         document = Reader(request).document()
         return {"json": json.dumps(document)}
 
