@@ -3,6 +3,7 @@
     EvdiagError
     ├── UsageError            2   the command line does not make sense
     ├── OutputNotWritten      2   -o names a place that cannot be written
+    ├── NotABaseline          2   --baseline names something else than an earlier triage
     ├── NotReady              3   checks failed; all of them are named at once
     │   ├── NameInUse             a charger or container of that name is there already
     │   ├── PortInUse             somebody else listens on the port
@@ -100,6 +101,13 @@ class OutputNotWritten(EvdiagError):
 
     exit_code = ExitCode.USAGE
     advice = "Name another place with -o, or leave -o out to print the report."
+
+
+class NotABaseline(EvdiagError):
+    """The file is no triage that evdiag has written, or a damaged one."""
+
+    exit_code = ExitCode.USAGE
+    advice = "Make one: `evdiag triage PATH --format json -o baseline.json`."
 
 
 class NotReady(EvdiagError):

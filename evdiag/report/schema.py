@@ -1,14 +1,19 @@
-"""The JSON Schema of the report, made from the nouns themselves."""
+"""The JSON Schemas of the report and of the triage, made from the nouns themselves."""
 
 import ast
 import importlib.util
+from collections.abc import Sequence
 from importlib.abc import InspectLoader
+from types import ModuleType
 from typing import cast
 
 import msgspec
 
 from evdiag.model import report as nouns
-from evdiag.model.report import SCHEMA, Address, Report
+from evdiag.model import triage as triage_nouns
+from evdiag.model.report import SCHEMA, Address, Noun, Report
+from evdiag.model.triage import SCHEMA as TRIAGE_SCHEMA
+from evdiag.model.triage import Triage
 from evdiag.report.json import to_text
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -16,20 +21,32 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema() -> str:
     """The JSON Schema of the report, with the descriptions that stand in the code."""
+    return _schema_of(Report, SCHEMA, "evdiag crash report", (nouns,))
+
+
+def triage_schema() -> str:
+    """The JSON Schema of a triage, which has reports in it."""
+    return _schema_of(Triage, TRIAGE_SCHEMA, "evdiag triage", (nouns, triage_nouns))
+
+
+def _schema_of(top: type[Noun], name: str, title: str, modules: Sequence[ModuleType]) -> str:
     _, parts = msgspec.json.schema_components(
-        (Report,), schema_hook=_schema_hook, ref_template="#/$defs/{name}"
+        (top,), schema_hook=_schema_hook, ref_template="#/$defs/{name}"
     )
-    described = _descriptions()
-    for name, part in parts.items():
+    described: dict[tuple[str, str], str] = {}
+    for module in modules:
+        described |= _descriptions(module)
+    named = {Report.__name__: SCHEMA, Triage.__name__: TRIAGE_SCHEMA}
+    for noun, part in parts.items():
         # Readers must not rely on anything but the name of the schema: fields come and go.
-        part["required"] = ["schema"] if name == Report.__name__ else []
+        part["required"] = ["schema"] if noun in named else []
+        if noun in named:
+            part["properties"]["schema"] = {"const": named[noun]}
         for field, about in part["properties"].items():
-            if text := described.get((name, field)):
+            if text := described.get((noun, field)):
                 about["description"] = text
-    top = parts.pop(Report.__name__)
-    top["properties"]["schema"] = {"const": SCHEMA}
-    document = {"$schema": _DIALECT, "$id": SCHEMA, **top, "$defs": parts}
-    document["title"] = "evdiag crash report"
+    document = {"$schema": _DIALECT, "$id": name, **parts.pop(top.__name__), "$defs": parts}
+    document["title"] = title
     return to_text(document)
 
 
@@ -38,13 +55,11 @@ def _schema_hook(kind: type) -> dict[str, object]:
     return {"type": "string", "pattern": "^0x[0-9a-f]+$"}
 
 
-def _descriptions() -> dict[tuple[str, str], str]:
+def _descriptions(module: ModuleType) -> dict[tuple[str, str], str]:
     """The strings under the fields of the nouns: Python drops them, their source has them."""
-    # Only whoever wants the schema pays for these.
-
-    spec = importlib.util.find_spec(nouns.__name__)
+    spec = importlib.util.find_spec(module.__name__)
     assert spec is not None
-    source = cast("InspectLoader", spec.loader).get_source(nouns.__name__)
+    source = cast("InspectLoader", spec.loader).get_source(module.__name__)
     found: dict[tuple[str, str], str] = {}
     for noun in ast.parse(source or "").body:
         if not isinstance(noun, ast.ClassDef):

@@ -1,0 +1,1 @@
+"""Which crashes belong together, which look alike, and which are new: pure."""
