@@ -16,6 +16,8 @@ from evdiag.commands import (
     shell,
     status,
     stop,
+    symbolize,
+    triage,
     watch,
 )
 
@@ -31,6 +33,8 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "watch": watch.command,
     "collect": collect.command,
     "backtrace": backtrace.command,
+    "triage": triage.command,
+    "symbolize": symbolize.command,
     "gdb": gdb.command,
     "demo": demo.command,
 }

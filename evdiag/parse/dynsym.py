@@ -73,6 +73,19 @@ def defined(image: Image, name: str) -> int | None:
     return found
 
 
+def definitions(image: Image, name: str) -> frozenset[int]:
+    """All addresses that a name has in the file and in its companion.
+
+    Several files of a program may each have a function of that name, known to none of the others.
+    """
+    wanted = name.encode("utf-8", "surrogateescape")
+    tables = ((".dynsym", ".dynstr"), (".symtab", ".strtab"))
+    parts = [part for part in (image, image.companion) if part is not None and wanted]
+    return frozenset(
+        value for part in parts for table in tables for value in _named(part, wanted, *table)
+    )
+
+
 def gnu_hash(name: bytes) -> int:
     """The hash of DT_GNU_HASH."""
     value = 5381
@@ -140,13 +153,18 @@ def _value(row: tuple[int, ...], layout: _Layout) -> int | None:
 
 def _by_sections(image: Image, wanted: bytes, symbols: str, strings: str) -> int | None:
     """Look through a symbol table for a name."""
+    return next(_named(image, wanted, symbols, strings), None)
+
+
+def _named(image: Image, wanted: bytes, symbols: str, strings: str) -> Iterator[int]:
+    """The addresses that a name has in a symbol table."""
     table, names = image.sections.get(symbols), image.sections.get(strings)
     if table is None or names is None or SHT_NOBITS in (table.type, names.type):
-        return None
+        return
     try:
         spelled = set(_spellings(image, wanted, names.offset, names.offset + names.size))
         if not spelled:
-            return None
+            return
         layout = _LAYOUTS[image.header.bits]
         raw = bytes(image.data[table.offset : table.offset + min(table.size, MAX_TABLE)])
         whole = len(raw) // layout.symbol.size * layout.symbol.size
@@ -154,10 +172,9 @@ def _by_sections(image: Image, wanted: bytes, symbols: str, strings: str) -> int
             if row[0] in spelled:
                 value = _value(row, layout)
                 if value is not None:
-                    return value
+                    yield value
     except DAMAGED:
         pass
-    return None
 
 
 def _spellings(image: Image, wanted: bytes, start: int, end: int) -> Iterator[int]:
