@@ -15,7 +15,7 @@ from evdiag.cli import build_app, help_texts
 from evdiag.config import NAMED_FILE, ON_REQUEST, known
 from evdiag.errors import EXIT_CODE_MEANINGS
 from evdiag.report import FORMATS
-from evdiag.report.schema import schema
+from evdiag.report.schema import schema, triage_schema
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code; edits here are lost. -->\n\n"
@@ -132,6 +132,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "formats.md": formats_page,
     "report.schema.json": schema,
     "rules.md": rules_page,
+    "triage.schema.json": triage_schema,
 }
 
 
