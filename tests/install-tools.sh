@@ -2,7 +2,7 @@
 # Install what the tests need beyond Python, if that is allowed; else say what will be left out.
 set -u
 
-# program (how we see that it is there), Debian package, what the tests need it for
+# program or file (how we see that it is there), Debian package, what the tests need it for
 needs='
 g++                    g++                     crash programs, compiled on the spot
 gdb                    gdb                     the reference for stacks
@@ -18,12 +18,18 @@ cpio                   cpio                    the root directory of that machin
 supervisord            supervisor              the process tree as in the container
 node                   nodejs                  a runtime with signal handlers of its own
 chromium               chromium                the dashboard, as a user sees it
+/usr/include/boost/stacktrace.hpp  libboost-dev  what boost says of its own stack
+/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.tsan-*.a  libclang-rt-dev  sanitizers of that compiler
+llvm-symbolizer        llvm                    names in what they say
 '
 
 missing=''
 report=$(echo "$needs" | while read -r program package why; do
     [ -n "$program" ] || continue
-    command -v "$program" >/dev/null 2>&1 || echo "$package ($why)"
+    case $program in
+        /*) set -- $program; [ -e "$1" ] ;;
+        *) command -v "$program" >/dev/null 2>&1 ;;
+    esac || echo "$package ($why)"
 done)
 [ -n "$report" ] || exit 0
 
