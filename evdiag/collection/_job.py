@@ -75,7 +75,7 @@ class Job:
         except EngineTimeout as error:
             self.source.ask_engine()  # one that answers nothing at all is gone
             self.writer.problem(f"{what}: {error}")
-        except EvdiagError as error:
+        except (EvdiagError, TarError) as error:
             self.writer.problem(f"{what}: {error}")
         except (FileNotFoundError, NotADirectoryError):
             return  # not every container has everything
@@ -138,19 +138,25 @@ class Job:
 
 
 def peeked(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes, and all of them."""
+    """The first bytes, and all of them; that they were cut off is told after those that came."""
     held: list[bytes] = []
     size = 0
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size >= HEAD:
-            break
+    cut: TarError | None = None
+    try:
+        for piece in pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= HEAD:
+                break
+    except TarError as error:
+        cut = error
     head = b"".join(held)
 
     def whole() -> Iterator[bytes]:
         if head:
             yield head
+        if cut is not None:
+            raise cut
         yield from pieces
 
     return head[:HEAD], whole()

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from evdiag.analyze.secrets import Secrets
+from evdiag.errors import EngineError
 from evdiag.model.bundle import Redaction
+from evdiag.parse.tar import TarError
+
+LONGEST_LINE = 1 << 20
+"""Bytes that are held back until their line ends."""
 
 
 class Redactor:
@@ -41,8 +46,17 @@ class Redactor:
         return content if self._secrets is None else self._secrets.document(name, content)
 
     def lines(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """A log, as it comes."""
-        return pieces if self._secrets is None else self._secrets.lines(pieces)
+        """A log, as it comes; one that is cut off ends with its last whole line.
+
+        Raises what `pieces` raises, after those lines.
+        """
+        if self._secrets is None:
+            yield from pieces
+            return
+        whole = _WholeLines(pieces)
+        yield from self._secrets.lines(iter(whole))
+        if whole.broken is not None:
+            raise whole.broken
 
     def result(self, *, with_key: bool) -> Redaction:
         """What the manifest says of it."""
@@ -57,3 +71,29 @@ class Redactor:
             key=self._key.hex() if with_key else None,
             tokens=tuple(token for token in tokens if token.count or token.files),
         )
+
+
+class _WholeLines:
+    """The same pieces up to where they break off, without the begin of a line that has no end.
+
+    A half secret would not be recognised.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.broken: TarError | EngineError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        held = b""
+        try:
+            for piece in self._pieces:
+                end = piece.rfind(b"\n") + 1
+                if end or len(held) > LONGEST_LINE:
+                    yield held + piece[:end]
+                    held = piece[end:]
+                else:
+                    held += piece
+        except (TarError, EngineError) as error:
+            self.broken = error
+        else:
+            yield held

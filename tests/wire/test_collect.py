@@ -10,9 +10,14 @@ import pytest
 
 from evdiag.adapters.bundle.writer import BundleWriter
 from evdiag.adapters.docker.engine import ContainerEngine, connect
+from evdiag.analyze import collect_plan as plan
 from evdiag.collection import Request, collect, collect_volume
+from evdiag.collection._job import Job
+from evdiag.collection._redaction import Redactor
+from evdiag.collection._sources import ContainerSource
 from evdiag.errors import EngineUnreachable, NoSuchContainer, NothingCollected
 from evdiag.model.bundle import Subject
+from evdiag.parse.collect_inside import Found
 from tests.support.wire import Connection, WireServer, chunked, refusal, reply
 from tests.wire.conftest import ID
 
@@ -98,6 +103,41 @@ def test_what_is_cut_twice_is_kept_as_far_as_it_came(
     assert any("the stream ended" in problem for problem in manifest["problems"])
     assert any("incomplete" in line for line in told.lines)
     assert "logs/output.log" in by_path(manifest)
+
+
+def test_a_text_that_is_cut_at_its_begin_is_kept_as_far_as_it_came(
+    engine: ContainerEngine, there: WireServer, tmp_path: Path
+) -> None:
+    whole = packed(**{f"{CORES}__x_dot_log": b"one\n" * 2000})
+    there.on("everest-logs", archive(whole[: 512 + 10]))
+
+    manifest, _ = run(engine, tmp_path / "b")
+
+    part = by_path(manifest)["logs/x.log"]
+    assert (tmp_path / "b/logs/x.log").read_bytes() == b"one\none\n"  # a half line may be a secret
+    assert "the stream ended" in part["truncated"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_file_that_shrinks_all_the_time_costs_itself_at_most(
+    engine: ContainerEngine, there: WireServer, tmp_path: Path, keep: bool
+) -> None:
+    there.on("x.log", archive(packed(x_dot_log=b"one\n" * 2000)[: 512 + 10]))
+    source = ContainerSource(engine, ID)
+    place = plan.place(plan.CORE_ROOT, "x.log")
+    assert isinstance(place, plan.Place)
+    found = Found(path=f"{plan.CORES}/x.log", size=8000)
+    with BundleWriter.begin(tmp_path / "b", Subject(name="garage", id=ID)) as writer:
+        job = Job(writer, source, Redactor(enabled=False), Told())
+
+        job.part("x.log", lambda: job.text(place, found, source.content(found.path), keep=keep))
+
+        kept = [(entry.path, entry.bytes, "ended" in (entry.truncated or ""))
+                for entry in writer.entries]  # fmt: skip
+        assert kept == ([("logs/x.log", 10, True)] if keep else [])
+        manifest = json.loads((writer.finish() / "manifest.json").read_text())
+    problems = [problem.partition(":")[0] for problem in manifest.get("problems", ())]
+    assert problems == ([] if keep else ["x.log"])
 
 
 def test_an_engine_that_goes_leaves_what_the_next_attempt_goes_on_with(
