@@ -325,9 +325,13 @@ bundle.finish()
 """
 
 
+KILLS = (1, 3, 7)
+"""After how many files."""
+
+
 def test_an_attempt_that_is_killed_loses_one_file_at_most(target: Path) -> None:
     written: list[int] = []
-    for stop in (1, 3, 7, 0):
+    for stop in (*KILLS, 0):
         command = [sys.executable, "-c", KILLED, str(target)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
@@ -338,7 +342,9 @@ def test_an_attempt_that_is_killed_loses_one_file_at_most(target: Path) -> None:
         assert process.returncode == (-signal.SIGKILL if stop else 0)
         assert target.exists() == (not stop)
 
-    assert sorted(written) == list(range(100))
+    assert len(written) == len(set(written))  # nothing is done twice
+    untold = set(range(100)) - set(written)
+    assert len(untold) <= len(KILLS)  # in the bundle, by one who was killed before he said so
     assert verify(target, contents=True) == []
     assert len(below(target)) == 101
 

@@ -130,7 +130,8 @@ def test_bytes_tell_what_names_tell(name: str, crash: Crash) -> None:
 
 @pytest.mark.native
 def test_threads_with_the_same_stack_are_told_once(crash: Crash) -> None:
-    text = FORMATS["terminal"].load().render(analyse(crash(mode_named("null-write"), "O2").core))
+    shown = FORMATS["terminal"].load().render(analyse(crash(mode_named("null-write"), "O2").core))
+    text = " ".join(shown.split())  # where lines end depends on the numbers of the threads
     told = re.search(r"4 threads: (?:#\d+ ?){4}\(run_jobs\), ([^,]*), all in", text)
-    assert told is not None
+    assert told is not None, text
     assert told[1] == "waiting for a condition variable"
