@@ -20,9 +20,9 @@ from evdiag.commands._options import (
 from evdiag.errors import EvdiagError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from evdiag.adapters.gdb.debugger import Debugger
     from evdiag.adapters.gdb.places import Place
     from evdiag.adapters.symbols import Progress
+    from evdiag.adapters.value_cache import Asked
     from evdiag.commands._targets import Bundled, Target
     from evdiag.console import Output
     from evdiag.console import Progress as Line
@@ -77,7 +77,7 @@ class Values(msgspec.Struct, frozen=True):
     """Which values are wanted, and of whom."""
 
     which: str
-    debugger: "Debugger"
+    gdb: "Asked"
     insisted: bool
     """Whether the user asked for them: then their absence is an error."""
 
@@ -90,16 +90,19 @@ class Wish(msgspec.Struct, frozen=True):
     timeout: float
     insisted: bool
 
-    def values(self, target: "Target", progress: "Progress") -> Values | None:
+    @contextlib.contextmanager
+    def values(self, target: "Target", progress: "Progress") -> Iterator[Values | None]:
         """The gdb to ask; who wants no values does not pay for its import."""
         if self.which == "none":
-            return None
+            yield None
+            return
         from evdiag.adapters.gdb.debugger import Debugger
         from evdiag.adapters.host import cache_directory
 
         places = _places(target) if self.command is None else ()
         debugger = Debugger(self.command, cache_directory(), self.timeout, progress, places)
-        return Values(self.which, debugger, self.insisted)
+        with debugger.sittings() as gdb:
+            yield Values(self.which, gdb, self.insisted)
 
 
 def _places(target: "Target") -> "tuple[Place, ...]":
@@ -157,7 +160,7 @@ def enrich(analysed: Analysed, wanted: Values) -> Analysed:
     report, analysis = analysed.report, analysed.analysis
     if report is None or analysis is None:
         return analysed
-    report, problem = add_values(report, analysis.scene(), wanted.debugger, wanted.which)
+    report, problem = add_values(report, analysis.scene(), wanted.gdb, wanted.which)
     error = analysed.error or (problem if wanted.insisted else None)
     return Analysed(analysed.path, report, error, analysis)
 
@@ -303,9 +306,9 @@ def command(
     with contextlib.closing(targets(words, say)) as found:
         for each in found:
             told.begin(each)
-            wanted = wish.values(each, progress)
-            for outcome in outcomes(each, options, logs, say, progress):
-                told.tell(outcome, wanted, each.bundle)
+            with wish.values(each, progress) as wanted:
+                for outcome in outcomes(each, options, logs, say, progress):
+                    told.tell(outcome, wanted, each.bundle)
     out.finish()
     sys.stdout.flush()
     found_crash = told.code is ExitCode.DONE and exit_code and told.crash

@@ -24,6 +24,7 @@ from evdiag.values import add_values, add_values_to_many
 from tests.gdb.conftest import Bench, CoreOf
 from tests.support import fake_gdb
 from tests.support.crashers import mode_named
+from tests.support.evdiag_command import evdiag
 from tests.support.gdbs import GDBS
 from tests.support.processes import ended
 
@@ -131,6 +132,24 @@ def test_programs_have_gdbs_of_their_own_and_reports_their_order(
     assert len(system.pids) == 2
     assert [report.core.path for report in found] == [str(core) for core in cores]
     assert all(report.provenance.rung == "native+gdb" for report in found)
+
+
+def test_cores_as_they_come_share_a_gdb_with_their_neighbours(
+    system: Counted, bench: Bench, core_of: CoreOf
+) -> None:
+    mode, ends = mode_named("null-member-write"), mode_named("abort")
+    first, second = core_of(mode, "O0"), core_of(ends, "O0")
+    cores = [first, second, core_of(mode, "O2"), core_of(ends, "O2"), first]
+    items = [item(core, bench) for core in cores]
+
+    with bench.debugger(system.command).sittings() as gdb:
+        found = [untimed(add_values(*each, gdb, "crash")[0]) for each in items]
+        running = [pid for pid in system.pids if not ended(pid, 0.0)]
+
+    assert running == system.pids[-1:]  # no more of them than one at a time
+    assert len(system.pids) == 3
+    assert ended(running[0])
+    assert found == apart(items, system.command, bench)
 
 
 @pytest.mark.parametrize("name", ["system", "wheel"])
@@ -355,3 +374,17 @@ def test_several_bundles_with_the_same_program_share_a_gdb(
 
     assert len(system.pids) == 1
     assert found == apart(items, system.command, bench)
+
+
+def test_backtrace_of_several_cores_starts_gdb_once_for_a_program(
+    system: Counted, core_of: CoreOf
+) -> None:
+    modes = ("null-member-write", "abort", "assert-template")
+    cores = [core_of(mode_named(mode), "O0") for mode in modes]
+
+    said = evdiag("backtrace", *cores, "--gdb", system.command)
+
+    assert said.code == 0, said.err
+    assert said.out.count("Values of the crashed thread") == len(cores)
+    assert len(system.pids) == 1
+    assert ended(system.pids[0], 0.0)

@@ -17,11 +17,11 @@ from evdiag.adapters.gdb.find import candidates
 from evdiag.adapters.gdb.places import Here, NotHere, Place
 from evdiag.adapters.gdb.scene import Scene
 from evdiag.adapters.gdb.session import Session
-from evdiag.adapters.gdb.sets import linked
+from evdiag.adapters.gdb.sets import FileMarks, FileSet, linked
 from evdiag.errors import GdbDied, GdbError, GdbMissing, GdbRefused, GdbTimeout, GdbUnusable
 from evdiag.model.values import Request
 
-__all__ = ["EXTRACTOR", "PRINTERS", "SAFE", "Answer", "Debugger", "Sitting"]
+__all__ = ["EXTRACTOR", "PRINTERS", "SAFE", "Answer", "Debugger", "Sitting", "Sittings"]
 
 TIMEOUT = 120.0
 """Seconds for one gdb, from start to answer."""
@@ -63,6 +63,10 @@ class Debugger:
     def sitting(self) -> "Sitting":
         """For several cores of the same files."""
         return Sitting(self)
+
+    def sittings(self) -> "Sittings":
+        """For cores of any files, as they come."""
+        return Sittings(self)
 
     def begin(self, scene: Scene) -> None:
         """Tell the user that a core is looked at."""
@@ -173,6 +177,34 @@ class Sitting:
         gdb, self._gdb = self._gdb, None
         if gdb is not None:
             gdb.end(died=died)
+
+
+class Sittings:
+    """Cores of the same files that follow each other have one gdb; it is ended with the block."""
+
+    def __init__(self, debugger: Debugger) -> None:
+        self._debugger, self._files = debugger, FileMarks()
+        self._set: FileSet | None = None
+        self._sitting: Sitting | None = None
+        self._held = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._held.__exit__(kind, error, trace)
+
+    def values(self, scene: Scene, request: Request) -> Answer:
+        """gdb's answer. Raises GdbError of the last gdb that was tried."""
+        files = self._files.set_of(scene)
+        if self._sitting is None or files != self._set:
+            self._held.close()
+            self._set = files
+            self._sitting = self._held.enter_context(self._debugger.sitting())
+        return self._sitting.values(scene, request)
 
 
 class _Running:
