@@ -1,10 +1,9 @@
 """Where the files are that a text's addresses lie in: what cores have mapped, what images hold."""
 
 import contextlib
-import tempfile
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 from evdiag.adapters.file_source import HEAD, FileSource, FileStatus, NotHad, of_source
@@ -22,7 +21,6 @@ from evdiag.parse.tar import TarCut
 MAX_FILE = 2 << 30
 """Bytes of one file: EVerest's largest, with all debug information, has 0.14 GB."""
 TRIES = 2
-FETCHED = "evdiag-fetched-"
 EVEREST = "/opt/everest"
 
 LIBRARY_FOLDERS = (
@@ -217,17 +215,3 @@ def _is_poorer(known: Path, size: int) -> bool:
     """
     image = open_image(known)
     return image is None or (not image.has_debug_info and known.stat().st_size < size)
-
-
-@contextmanager
-def workplace(cache: Path) -> Iterator[Path]:
-    """A folder for what is fetched, beside the store: /tmp is often memory, and files are large."""
-    with _temporary(cache) as folder:
-        yield Path(folder)
-
-
-def _temporary(cache: Path) -> "tempfile.TemporaryDirectory[str]":
-    with contextlib.suppress(OSError):
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=FETCHED, dir=cache)
-    return tempfile.TemporaryDirectory(prefix=FETCHED)

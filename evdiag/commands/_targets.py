@@ -254,9 +254,8 @@ def _opened(path: Path, core: str, say: Say, called: str = "") -> Iterator[Targe
 @contextmanager
 def _of_container(word: str, core: str, say: Say) -> Iterator[Target]:
     """A container, collected into a bundle that is there for the moment. Raises EvdiagError."""
-    from tempfile import TemporaryDirectory
-
     from evdiag.adapters.docker.engine import connect
+    from evdiag.adapters.scratch import scratch
 
     try:
         engine = connect()
@@ -267,27 +266,13 @@ def _of_container(word: str, core: str, say: Say) -> Iterator[Target]:
         ) from None
     try:
         facts = _container(engine.container, word)
-        with TemporaryDirectory(prefix="evdiag-container-", dir=_roomy()) as folder:
+        with scratch("container", f"{word} cannot be collected") as folder:
             say(f"collecting from the container {word} for the moment; `evdiag collect` keeps it")
-            bundle = _collected(engine, facts, Path(folder))
+            bundle = _collected(engine, facts, folder)
             with _opened(bundle, core, say, called=word) as target:
                 yield target
     finally:
         engine.close()
-
-
-def _roomy() -> Path | None:
-    """Where a bundle may lie for a moment: /tmp is often memory, and cores are large."""
-    from evdiag.adapters.host import cache_directory
-
-    if os.environ.get("TMPDIR"):
-        return None
-    folder = cache_directory() / "unpacked"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
 
 
 def _collected(engine: "ContainerEngine", facts: "ContainerFacts", folder: Path) -> Path:

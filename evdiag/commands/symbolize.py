@@ -148,17 +148,18 @@ def _systems(
     """The files of images. Raises EngineError, NoSuchImage."""
     if not images:
         return ()
-    from evdiag.adapters.address_sources import SystemFiles, workplace
+    from evdiag.adapters.address_sources import SystemFiles
     from evdiag.adapters.docker.engine import connect
     from evdiag.adapters.docker.image_files import files_of_image
     from evdiag.adapters.host import cache_directory
+    from evdiag.adapters.scratch import scratch
 
     engine = stack.enter_context(contextlib.closing(connect()))
     found = []
     for name in images:
         engine.image(name)
         files = stack.enter_context(files_of_image(engine, name))
-        folder = stack.enter_context(workplace(cache_directory()))
+        folder = stack.enter_context(scratch("fetched", f"nothing of {name} can be fetched"))
         found.append(SystemFiles(files, cache_directory(), folder, progress))
     return tuple(found)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -447,5 +448,8 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made(tmp_path, {})
     monkeypatch.setenv("EVDIAG_CACHE", "/proc/none")
+    with open_bundle(path) as opened:  # a cache is not needed
+        assert opened.root.is_relative_to(tempfile.gettempdir())
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
     with pytest.raises(OutputNotWritten, match="cannot be unpacked"), open_bundle(path):
         pass

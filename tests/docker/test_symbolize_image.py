@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evdiag.adapters.address_sources import SystemFiles, workplace
+from evdiag.adapters.address_sources import SystemFiles
 from evdiag.adapters.docker.engine import ContainerEngine, connect
 from evdiag.adapters.docker.image_files import files_of_image
 from evdiag.adapters.file_source import NotHad
+from evdiag.adapters.scratch import scratch
 from evdiag.cli import main
 from evdiag.model.charger import TEST_PROCESS
 from evdiag.parse.dynsym import definitions
@@ -80,14 +81,15 @@ def test_a_text_of_a_container(
     label = f"label={TEST_PROCESS}={os.getpid()}"
     assert docker("ps", "-aq", "--filter", label).out == ""
     left = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert left == {".build-id", "symcache"}
+    assert left == {".build-id", "symcache", "unpacked"}
+    assert not list((tmp_path / "cache/unpacked").iterdir())
     stored = tmp_path / f"cache/.build-id/{(program.build_id or '')[:2]}"
     assert [path.name for path in stored.iterdir()] == [(program.build_id or "")[2:]]
 
     # what is there already is not fetched again: its begin tells what it is
     told: list[str] = []
     cache = tmp_path / "cache"
-    with files_of_image(engine, image) as files, workplace(cache) as folder:
+    with files_of_image(engine, image) as files, scratch("fetched", "") as folder:
         system = SystemFiles(files, cache, folder, told.append)
         found = system.image(MODULE, None)
         assert found.path.startswith(str(cache / ".build-id"))

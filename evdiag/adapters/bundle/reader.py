@@ -2,11 +2,7 @@
 
 import contextlib
 import errno
-import fcntl
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,18 +11,14 @@ import msgspec
 from evdiag.adapters.bundle.folder import Folder
 from evdiag.adapters.bundle.sparse import Hashing, read_sparse
 from evdiag.adapters.files import read_head
-from evdiag.adapters.host import cache_directory
-from evdiag.errors import DamagedBundle, OutputNotWritten
+from evdiag.adapters.scratch import scratch
+from evdiag.errors import DamagedBundle
 from evdiag.model.bundle import MANIFEST, SCHEMA, FileEntry, Manifest
 from evdiag.parse.bundle import JOURNAL, LONGEST_MANIFEST, read_journal, read_manifest
 
 LOOKED_AT = 4096
 _FAMILY = f'"{SCHEMA.partition("/")[0]}/'.encode()
 """What the begin of a manifest has: others have files of that name too."""
-UNPACKED = "unpacked"
-"""The folder in the cache directory for archives while they are looked at."""
-JUST_MADE = 60.0
-"""Seconds in which a folder may not be locked yet."""
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +73,7 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         raise DamagedBundle(f"{path} does not exist", advice="Check the name.")
     from evdiag.adapters.bundle.archive import unpack  # noqa: PLC0415
 
-    with _room(path) as folder:
+    with scratch("bundle", f"{path} cannot be unpacked") as folder:
         manifest = unpack(path, folder)
         yield Bundle(root=folder, manifest=manifest, source=path)
 
@@ -165,42 +157,3 @@ def _difference(folder: Folder, entry: FileEntry, contents: bool) -> str:
         return f"{entry.path} cannot be read: {error.strerror}"
     finally:
         os.close(fd)
-
-
-@contextlib.contextmanager
-def _room(archive: Path) -> Iterator[Path]:
-    """A folder of our own for an archive, gone at the end; what killed processes left goes too."""
-    try:
-        if os.environ.get("TMPDIR"):
-            above = Path(tempfile.gettempdir())
-        else:
-            above = cache_directory() / UNPACKED
-            above.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sweep(above)
-        folder = Path(tempfile.mkdtemp(prefix="evdiag-bundle-", dir=above))
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(fd, fcntl.LOCK_SH)
-    except OSError as error:
-        raise OutputNotWritten(
-            f"{archive} cannot be unpacked: {error.strerror} ({error.filename})",
-            advice="Set TMPDIR to a folder that can be written.",
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(fd)
-
-
-def _sweep(above: Path) -> None:
-    """Remove what nobody has a lock on."""
-    for folder in above.glob("evdiag-bundle-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime < JUST_MADE:
-                continue
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(fd)
