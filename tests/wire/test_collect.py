@@ -126,7 +126,7 @@ def test_a_file_that_shrinks_all_the_time_costs_itself_at_most(
     source = ContainerSource(engine, ID)
     place = plan.place(plan.CORE_ROOT, "x.log")
     assert isinstance(place, plan.Place)
-    found = Found(path=f"{plan.CORES}/x.log", size=8000)
+    found = Found(path=f"{plan.CORE_ROOT.path}/x.log", size=8000)
     with BundleWriter.begin(tmp_path / "b", Subject(name="garage", id=ID)) as writer:
         job = Job(writer, source, Redactor(enabled=False), Told())
 
