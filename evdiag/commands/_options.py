@@ -32,6 +32,10 @@ GdbOption = Annotated[
     ),
 ]
 
+NoRedactOption = Annotated[
+    bool, typer.Option("--no-redact", help="Leave passwords and keys as they are.")
+]
+
 
 def file_options(exe: Path | None, sysroot: Path | None, source_map: list[str] | None) -> "Options":
     """What the engine needs to know of the options. Raises UsageError."""

@@ -13,6 +13,7 @@ import typer
 from evdiag.commands._options import (
     ExeOption,
     GdbOption,
+    NoRedactOption,
     SourceMapOption,
     SysrootOption,
     file_options,
@@ -269,9 +270,7 @@ def command(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 20 if a crash was found.")
     ] = False,
-    no_redact: Annotated[
-        bool, typer.Option("--no-redact", help="Leave passwords and keys as they are.")
-    ] = False,
+    no_redact: NoRedactOption = False,
     explain_signature: Annotated[
         bool,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evdiag.commands._charger import NameOption
+from evdiag.commands._options import NoRedactOption
 from evdiag.errors import DamagedBundle, EvdiagError, UsageError
 
 if TYPE_CHECKING:
@@ -90,9 +91,7 @@ def command(
         bool, typer.Option("--no-symbols", help="Leave out the programs and libraries that the "
                            "cores need.")
     ] = False,
-    no_redact: Annotated[
-        bool, typer.Option("--no-redact", help="Leave passwords and keys as they are.")
-    ] = False,
+    no_redact: NoRedactOption = False,
     more: Annotated[
         list[str] | None, typer.Option("--from", metavar="PATH", show_default=False,
                                        help="A further folder of the container with cores; "

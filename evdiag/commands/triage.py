@@ -10,6 +10,7 @@ import typer
 from evdiag.commands._options import (
     ExeOption,
     GdbOption,
+    NoRedactOption,
     SourceMapOption,
     SysrootOption,
     file_options,
@@ -140,9 +141,7 @@ def command(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Look at all cores anew, and keep no results.")
     ] = False,
-    no_redact: Annotated[
-        bool, typer.Option("--no-redact", help="Leave passwords and keys as they are.")
-    ] = False,
+    no_redact: NoRedactOption = False,
     exit_code: Annotated[
         bool,
         typer.Option(
