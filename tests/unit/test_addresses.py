@@ -204,7 +204,9 @@ def test_gdb() -> None:
     found = one("#0  0x00007f7b1d9b2a7c in f (s=...) from /lib/libfoo.so.6")
     assert (found["kind"], found["module"]) == ("gdb", "/lib/libfoo.so.6")
     assert (found["address"], found["is_call"]) == (0x7F7B1D9B2A7C, False)
-    assert one("#1  0x00007f7b1d9b2a7c in ?? ()")["kind"] == "raw"
+    bare = one("#1  0x00007f7b1d9b2a7c in ?? ()")
+    assert (bare["kind"], bare["text"]) == ("raw", "#1  0x00007f7b1d9b2a7c in ?? ()")
+    assert told("#1  0x0000000000000000 in ?? ()") == []
 
 
 def test_perf() -> None:
@@ -216,12 +218,16 @@ def test_perf() -> None:
     assert "offset" not in readable
     in_file = one("\t           14645 [unknown] (/opt/prog)")
     assert (in_file["file_offset"], "address" in in_file) == (0x14645, False)
+    small = one("\t            11d7 [unknown] (/opt/prog)")  # perf 6.1
+    assert (small["file_offset"], small["module"]) == (0x11D7, "/opt/prog")
     named = one("\t           14645 main+0x19 (/opt/prog)")
     assert (named["symbol"], "file_offset" in named, "address" in named) == ("main", False, False)
     for line in (
         "\t    55ae999031d2 main (/opt/prog) 0x1",
         "\t    55ae999031d2 0x1 (/opt/prog)",
         "\t    main+0x19 (/opt/prog)",
+        "\t    add main+0x19 (/opt/prog)",
+        "on 22 main+0x19 (/opt/prog)",
     ):
         assert [f for f in told(line) if f["kind"] == "perf"] == []
 

@@ -4,7 +4,15 @@ import re
 from collections.abc import Iterator
 
 from evdiag.model.symbolized import Mention
-from evdiag.parse.addresses._finder import HEX, NAMED_PLACE, Claim, Finder, Finding, text_end
+from evdiag.parse.addresses._finder import (
+    HEX,
+    NAMED_PLACE,
+    Claim,
+    Finder,
+    Finding,
+    at_address,
+    text_end,
+)
 from evdiag.parse.addresses._mappings import Mappings
 
 _FRAME = re.compile(rf"#(?P<level>\d{{1,5}}) {{1,4}}0x(?P<address>{HEX}) in ")
@@ -15,11 +23,14 @@ def _find(line: str, mappings: Mappings) -> Iterator[Finding]:
     if frame is None:
         return
     end = text_end(line)
+    address, is_call = int(frame["address"], 16), int(frame["level"]) > 0
     _call, origin, module = line[frame.end() : end].rpartition(" from ")
-    if NAMED_PLACE.search(line, max(frame.end(), end - 16), end):
+    if module == "?? ()":
+        bare = at_address((frame.start(), end), address, mappings, is_call=is_call)
+        yield from filter(None, (bare,))
+    elif NAMED_PLACE.search(line, max(frame.end(), end - 16), end):
         yield Claim(frame.start(), end)
     elif origin and module.startswith("/"):
-        address = int(frame["address"], 16)
         mapping = mappings.at(address)
         yield Mention(
             start=frame.start(),
@@ -28,7 +39,7 @@ def _find(line: str, mappings: Mappings) -> Iterator[Finding]:
             module=module,
             address=address,
             base=mapping.base if mapping else None,
-            is_call=int(frame["level"]) > 0,
+            is_call=is_call,
         )
 
 

@@ -10,7 +10,8 @@ from evdiag.model.symbolized import Mention
 from evdiag.parse.addresses._finder import HEX, LARGEST_MODULE, Finder, text_end
 from evdiag.parse.addresses._mappings import Mappings
 
-_ADDRESS = re.compile(r"(?:^|\s)(?P<address>[0-9a-f]{5,16}) (?=\S)")
+_ADDRESS = re.compile(r"(?:(?:^|\s)(?=[0-9a-f]{5})|\s{8})(?P<address>[0-9a-f]{1,16}) (?=\S)")
+"""perf fills short ones up to a width of 16."""
 _OFFSET = re.compile(rf"\+0x{HEX}$")
 
 
@@ -46,6 +47,7 @@ FINDER = Finder(
     examples=(
         "\t    55ae999031d2 main+0x19 (/opt/prog)",
         "\t    7f4086ded24a [unknown] (/lib/libfoo.so.6)",
+        "\t            11d7 [unknown] (/opt/prog)",
     ),
     words=(" (/",),
     marks=("0x", "[unknown] ("),
