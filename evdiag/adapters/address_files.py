@@ -10,8 +10,10 @@ from evdiag.adapters.address_finder import BY_NAME, NOT_HERE, Asked, File, Finde
 from evdiag.adapters.address_sources import base_name
 from evdiag.adapters.symbols import Progress, SymbolStore
 from evdiag.analyze.file_address import ET_EXEC, KERNEL, MOVES, NotThere, has_code, in_file
+from evdiag.model.core import Place
 from evdiag.model.symbolized import Found, Mention
 from evdiag.parse.image import Image
+from evdiag.parse.startup import named_module
 
 RAW, OFFSET = "raw", "module-offset"
 """Formats that much in a text looks like which is no address: what is none is not counted."""
@@ -100,7 +102,7 @@ class AddressFiles:
             if str(reason) == MOVES and mention.address is not None:
                 return self._in_memory(mention)
             raise
-        return self._at(file, file.image, at, mention.module)
+        return self._at(file, file.image, at, mention.module, mention.is_call)
 
     def _without_file(self, mention: Mention) -> Answer:
         """An address of which the text does not say in which file it lies. Raises NotThere."""
@@ -111,7 +113,8 @@ class AddressFiles:
         (program,) = self._finder.programs
         if mention.kind == RAW and program.header.type != ET_EXEC:
             return Answer(None, MOVES)
-        return self._at(File(program), program, in_file(mention, program), program.path)
+        at = in_file(mention, program)
+        return self._at(File(program), program, at, program.path, mention.is_call)
 
     def _in_memory(self, mention: Mention) -> Answer:
         """An address in memory, by what the processes had mapped there. Raises NotThere."""
@@ -134,21 +137,30 @@ class AddressFiles:
             return Answer(None, "several cores have different things there")
         if not found:
             return Answer(None, "no core has code there" if self.asked.processes else MOVES)
-        return self._at(*next(iter(found.values())))
+        return self._at(*next(iter(found.values())), mention.is_call)
 
-    def _at(self, file: File, image: Image, address: int, path: str | None) -> Answer:
+    def _at(
+        self, file: File, image: Image, address: int, path: str | None, is_call: bool
+    ) -> Answer:
         """What is at an address of a file."""
         self._looked_up += 1
         if self._looked_up > MAX_ANSWERS:  # it keeps every answer, and a text may be endless
             self._symbols, self._looked_up = SymbolStore(self._cache, self.progress), 0
         places = self._symbols.lookup(image, address)
-        if any(place.function or place.file for place in places):
+        if is_call and not _is_named(places):
+            # nobody has called what returns from a signal handler: it begins there
+            places = self._symbols.lookup(image, address + 1)
+        if _is_named(places):
             module = path or image.path
             return Answer(Found(places=places, module=module, is_verified=file.is_verified))
         problem = self._symbols.problems.get(image.path)
         if problem is not None:
             return Answer(None, problem.message)
         return Answer(None, "it names nothing there" if image.has_symbols else "it has no symbols")
+
+
+def _is_named(places: tuple[Place, ...]) -> bool:
+    return any(place.function or place.file for place in places)
 
 
 def _may_be_anything(mention: Mention) -> bool:
@@ -161,6 +173,7 @@ def _may_be_anything(mention: Mention) -> bool:
 
 def _essence(mention: Mention) -> Mention:
     """What the answer depends on: the same call of another process is not looked up again."""
+    named = named_module(mention.module or "")
     of_file = mention.offset is not None and (mention.module or mention.build_id)
     moved = of_file and mention.symbol is None and mention.kind != KERNEL
     return msgspec.structs.replace(
@@ -168,6 +181,7 @@ def _essence(mention: Mention) -> Mention:
         start=0,
         end=0,
         kind=mention.kind if mention.kind in (KERNEL, RAW) else "",
+        module=named.type if named is not None else mention.module,
         address=None if moved else mention.address,
         base=None if moved else mention.base,
     )

@@ -104,18 +104,29 @@ def executable_path(facts: CoreFacts, memory: Memory) -> str | None:
     return memory.string(name_at) if name_at else None
 
 
+def named_module(first: str) -> ModuleIdentity | None:
+    """The EVerest module whose program was started under this name, if it is one.
+
+    The manager starts C++ modules with argv[0] = `<module id>:<module type>`, and glibc's
+    backtrace_symbols takes that for their file (manager.cpp of EVerest's framework).
+    """
+    identity, separator, kind = first.partition(":")
+    if separator and identity and kind and "/" not in first:
+        return ModuleIdentity(id=identity, type=kind)
+    return None
+
+
 def module_identity(
     argv: tuple[str, ...], environment: Mapping[str, str], executable: str | None
 ) -> ModuleIdentity | None:
     """Which EVerest module the process is, if it is one.
 
-    The manager starts C++ modules with argv[0] = `<module id>:<module type>`, and Python and
-    JavaScript modules with EV_MODULE in the environment (manager.cpp of EVerest's framework).
+    Python and JavaScript modules are started with EV_MODULE in the environment (manager.cpp of
+    EVerest's framework).
     """
-    first = argv[0] if argv else ""
-    identity, separator, kind = first.partition(":")
-    if separator and identity and kind and "/" not in first:
-        return ModuleIdentity(id=identity, type=kind)
+    named = named_module(argv[0] if argv else "")
+    if named is not None:
+        return named
     scripted = environment.get("EV_MODULE")
     if scripted:
         return ModuleIdentity(id=scripted, type=_scripted_type(argv))

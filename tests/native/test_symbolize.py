@@ -57,7 +57,9 @@ Symbolized = Callable[..., tuple[list[str], str]]
 class Built:
     """A program with a library, in a folder of its own."""
 
-    def __init__(self, folder: Path, *flags: str, program: str = PROGRAM) -> None:
+    def __init__(
+        self, folder: Path, *flags: str, program: str = PROGRAM, library: str = "-ltell"
+    ) -> None:
         if shutil.which("g++") is None:
             raise FileNotFoundError("g++")
         self.folder = folder
@@ -67,7 +69,7 @@ class Built:
         self.source.write_text(program)
         (folder / "tell.cpp").write_text(LIBRARY)
         self._gxx("-shared", "-fPIC", "tell.cpp", "-o", "libtell.so")
-        self._gxx(*flags, "main.cpp", "-L.", "-ltell", "-o", "prog")
+        self._gxx(*flags, "main.cpp", "-L.", *library.split(), "-o", "prog")
         self.build_id = Image("", map_file(self.program)).build_id or ""
 
     def _gxx(self, *arguments: str) -> None:
@@ -158,6 +160,45 @@ def test_a_backtrace_of_glibc(symbolized: Symbolized, build: dict[str, Built], k
     assert re.match(r"named (\d+) of \1 addresses", said)
     if kind == "exporting":
         assert "_ZN7charger3runEPi+0x" in text
+
+
+EVSE_MANAGER = """\
+#include <csignal>
+#include <execinfo.h>
+void on_signal(int) {
+    void* frames[10];
+    backtrace_symbols_fd(frames, backtrace(frames, 10), 1);  // HERE handler
+}
+int main() {
+    std::signal(SIGUSR1, on_signal);
+    std::raise(SIGUSR1);  // HERE main
+}
+"""
+"""What EvseManager does when it waits too long for a lock (its backtrace.cpp)."""
+
+
+@pytest.mark.parametrize("flags", [("-pie", "-fPIE"), ("-static",)], ids=" ".join)
+def test_a_module_of_everest_tells_its_stack(
+    symbolized: Symbolized, tmp_path: Path, build: dict[str, Built], flags: tuple[str, ...]
+) -> None:
+    """The manager starts a module under the name of its instance, which glibc takes for a file."""
+    assert build  # there is a compiler
+    module = Built(tmp_path / "modules", *flags, program=EVSE_MANAGER, library="")
+    done = subprocess.run(
+        ["garage:prog"], executable=module.program, capture_output=True, text=True, check=True,
+        timeout=60,
+    )  # fmt: skip
+    text = done.stdout
+    assert text.startswith("[0x" if "-static" in flags else "garage:prog(")
+
+    lines, said = symbolized(text, "--exe", module.program)
+
+    found = answers(lines, text)
+    assert found[0] == f"on_signal(int) at {module.line('handler')}"
+    assert f"main at {module.line('main')}" in found
+    if "-static" in flags:  # the way back from a handler begins where nobody has called
+        assert found[1].startswith("__restore_rt")
+        assert said.startswith(f"named {len(found)} of {len(found)} addresses")
 
 
 def test_a_relative_path(symbolized: Symbolized, build: dict[str, Built]) -> None:
