@@ -9,8 +9,15 @@ from evdiag.adapters import host
 from evdiag.adapters.address_finder import BY_NAME, NOT_HERE, Asked, File, Finder
 from evdiag.adapters.address_sources import base_name
 from evdiag.adapters.symbols import Progress, SymbolStore
-from evdiag.analyze.file_address import ET_EXEC, KERNEL, MOVES, NotThere, has_code, in_file
-from evdiag.model.core import Place
+from evdiag.analyze.file_address import (
+    ET_EXEC,
+    KERNEL,
+    MOVES,
+    NotThere,
+    has_code,
+    in_file,
+    is_signal_return,
+)
 from evdiag.model.symbolized import Found, Mention
 from evdiag.parse.image import Image
 from evdiag.parse.startup import named_module
@@ -32,6 +39,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     found: Found | None
     why: str = ""
+    is_signal_return: bool = False
+    """Whether a signal handler returns there."""
 
 
 class Tally:
@@ -76,10 +85,15 @@ class AddressFiles:
         self._finder = Finder(asked, self._cache)
         self._answer = lru_cache(MAX_ANSWERS)(self._answered)
         self._symbols, self._looked_up = SymbolStore(self._cache, progress), 0
+        self._was_interrupted = False
+        """Whether the next address is that of a function that a signal handler has interrupted."""
 
     def __call__(self, mention: Mention) -> Found | None:
         """What is at an address, None if that is not known. Raises EngineError."""
+        if self._was_interrupted:
+            mention = msgspec.structs.replace(mention, is_call=False)
         answer = self._answer(_essence(mention))
+        self._was_interrupted = answer.is_signal_return
         self.tally.count(mention, answer)
         return answer.found
 
@@ -146,21 +160,17 @@ class AddressFiles:
         self._looked_up += 1
         if self._looked_up > MAX_ANSWERS:  # it keeps every answer, and a text may be endless
             self._symbols, self._looked_up = SymbolStore(self._cache, self.progress), 0
-        places = self._symbols.lookup(image, address)
-        if is_call and not _is_named(places):
-            # nobody has called what returns from a signal handler: it begins there
-            places = self._symbols.lookup(image, address + 1)
-        if _is_named(places):
+        back = is_call and is_signal_return(image, address + 1)
+        places = self._symbols.lookup(image, address + back)
+        if any(place.function or place.file for place in places):
             module = path or image.path
-            return Answer(Found(places=places, module=module, is_verified=file.is_verified))
+            found = Found(places=places, module=module, is_verified=file.is_verified)
+            return Answer(found, is_signal_return=back)
         problem = self._symbols.problems.get(image.path)
         if problem is not None:
             return Answer(None, problem.message)
-        return Answer(None, "it names nothing there" if image.has_symbols else "it has no symbols")
-
-
-def _is_named(places: tuple[Place, ...]) -> bool:
-    return any(place.function or place.file for place in places)
+        why = "it names nothing there" if image.has_symbols else "it has no symbols"
+        return Answer(None, why, back)
 
 
 def _may_be_anything(mention: Mention) -> bool:

@@ -1,5 +1,6 @@
 """Where in a file an address of a text lies: the arithmetic behind `evdiag symbolize`."""
 
+from evdiag.analyze.unwind.signalframe import SIGNAL_FRAMES
 from evdiag.model.symbolized import Mention
 from evdiag.parse.dynsym import definitions
 from evdiag.parse.image import Image
@@ -44,6 +45,22 @@ def has_code(image: Image, address: int) -> bool:
     return any(
         s.flags & EXECUTABLE and s.vaddr <= address < s.vaddr + s.memory_size for s in image.loads
     )
+
+
+def is_signal_return(image: Image, address: int) -> bool:
+    """Whether a signal handler returns to this address of a file.
+
+    Nobody has called what begins there, and who is next in a backtrace was interrupted: the address
+    is that of an instruction, not of one behind a call.
+    """
+    for s in image.loads:
+        if s.flags & EXECUTABLE and s.vaddr <= address < s.vaddr + s.file_size:
+            at = address - s.vaddr + s.offset
+            return any(
+                image.data[at : at + len(kernel.code)] == kernel.code
+                for kernel in SIGNAL_FRAMES.values()
+            )
+    return False
 
 
 def from_offset(mention: Mention, image: Image, offset: int) -> int:

@@ -164,13 +164,20 @@ def test_a_backtrace_of_glibc(symbolized: Symbolized, build: dict[str, Built], k
 
 EVSE_MANAGER = """\
 #include <csignal>
+#include <cstdlib>
 #include <execinfo.h>
-void on_signal(int) {
+#include <initializer_list>
+void on_signal(int signal) {
     void* frames[10];
     backtrace_symbols_fd(frames, backtrace(frames, 10), 1);  // HERE handler
+    if (signal != SIGUSR1) std::_Exit(0);
 }
-int main() {
-    std::signal(SIGUSR1, on_signal);
+int main(int argc, char**) {
+    for (int signal : {SIGUSR1, SIGILL, SIGTRAP}) std::signal(signal, on_signal);
+    if (argc > 1) {
+        asm volatile("nop");
+        __builtin_trap();  // HERE fault
+    }
     std::raise(SIGUSR1);  // HERE main
 }
 """
@@ -199,6 +206,10 @@ def test_a_module_of_everest_tells_its_stack(
     if "-static" in flags:  # the way back from a handler begins where nobody has called
         assert found[1].startswith("__restore_rt")
         assert said.startswith(f"named {len(found)} of {len(found)} addresses")
+
+    crashed = module.run("trap")  # the address is the instruction's own, not one behind a call
+    lines, _ = symbolized(crashed, "--exe", module.program)
+    assert f"main at {module.line('fault')}" in answers(lines, crashed)
 
 
 def test_a_relative_path(symbolized: Symbolized, build: dict[str, Built]) -> None:

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdiag.analyze.file_address import MOVES, NO_CODE, NotThere, has_code, in_file
+from evdiag.analyze.file_address import (
+    MOVES,
+    NO_CODE,
+    NotThere,
+    has_code,
+    in_file,
+    is_signal_return,
+)
 from evdiag.model.symbolized import Mention
 from evdiag.parse.dynsym import definitions
 from evdiag.parse.image import Image
@@ -173,3 +180,19 @@ def test_it_is_code_or_nothing(facts: dict[str, object], is_fixed: bool) -> None
     except NotThere:
         return
     assert has_code(image, found)
+
+
+# -- behind a signal handler
+
+
+def test_where_a_signal_handler_returns_to() -> None:
+    image = shared()
+    begins = next(s for s in image.loads if s.flags & 1)
+    data = bytearray(image.data)
+    at = begins.offset + 0x40
+    data[at : at + 9] = bytes.fromhex("48c7c00f0000000f05")  # x86-64: mov $15,%rax; syscall
+    image = Image("/lib/libfoo.so", bytes(data))
+    there = begins.vaddr + 0x40
+    assert is_signal_return(image, there)
+    assert not is_signal_return(image, there + 1)
+    assert not is_signal_return(image, begins.vaddr + begins.memory_size)
