@@ -1,5 +1,6 @@
 """`evdiag symbolize` on what real programs print of themselves."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -203,7 +204,9 @@ def test_a_module_of_everest_tells_its_stack(
     found = answers(lines, text)
     assert found[0] == f"on_signal(int) at {module.line('handler')}"
     assert f"main at {module.line('main')}" in found
-    if "-static" in flags:  # the way back from a handler begins where nobody has called
+    if platform.machine() != "x86_64":
+        return  # the way back from a handler is in the vDSO, which no file holds
+    if "-static" in flags:  # it begins where nobody has called
         assert found[1].startswith("__restore_rt")
         assert said.startswith(f"named {len(found)} of {len(found)} addresses")
 
