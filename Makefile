@@ -28,6 +28,10 @@ demo: $(VENV)/installed ## analyse a real crash that ships with evdiag: no Docke
 # Unit tests alone have to cover the layers that decide; measuring the others costs minutes and says
 # nothing. Containers come first (tests/conftest.py), all in one worker's first share.
 XDIST := -n 3
+# Tests of real processes, containers and signals depend on time: what failed beside two others is
+# tried once more, alone. What fails twice fails, and what needed it is to be mended.
+REAL := $(BIN)/python -m pytest tests --ignore=tests/unit
+AGAIN := --last-failed --last-failed-no-failures none --maxfail 1
 test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it may
 	tests/install-tools.sh
 	tests/install-docker.sh
@@ -35,7 +39,8 @@ test: $(VENV)/installed-dev ## run all tests; installs compilers and gdb if it m
 	COVERAGE_CORE=ctrace $(BIN)/coverage run -m pytest tests/unit $(XDIST) $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='evdiag/model/*,evdiag/parse/*,evdiag/analyze/*,evdiag/report/*' --fail-under=100
-	$(BIN)/python -m pytest tests --ignore=tests/unit $(XDIST) $(PYTEST_FLAGS)
+	$(REAL) $(XDIST) $(PYTEST_FLAGS) || \
+	  { echo 'make test: what failed is tried once more, alone'; $(REAL) $(AGAIN) $(PYTEST_FLAGS); }
 
 # SOURCES=DIR: source trees of EVerest and its dependencies to build in place of clones; see
 # container/sources/README.md. IMAGE_FLAGS: more of what `evdiag build --help` lists.

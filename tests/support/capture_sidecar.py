@@ -99,7 +99,8 @@ def _check_times(found: Sidecar) -> None:
 def _check_numbers(found: Sidecar) -> None:
     assert found.pid > 0
     assert found.tid > 0
-    assert found.threads >= 1
+    gone = found.error == "the crashed thread has gone"  # killed before anybody could be counted
+    assert found.threads >= (0 if gone else 1)
     assert found.missing_bytes is None or found.missing_bytes >= 0
     assert found.truncated == bool(found.missing_bytes)
     for spent in (found.stop_ms, found.write_ms):
