@@ -64,19 +64,24 @@ def environment(cache: Path) -> dict[str, str]:
     return kept | {"LC_ALL": "C.UTF-8", "XDG_CACHE_HOME": str(cache)}
 
 
-def run_once(task: Task) -> Usage:
-    """Runs a task's command to its end."""
-    if task.cold:
-        shutil.rmtree(task.cache, ignore_errors=True)
+def launched(task: Task) -> subprocess.Popen[bytes]:
+    """Start a task's command below the launcher, which prints its figures as JSON in the end."""
     task.cache.mkdir(parents=True, exist_ok=True)
     outputs = (str(task.output), str(task.errors))
-    launcher = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", str(LAUNCHER), *outputs, *task.command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env=environment(task.cache),
         start_new_session=True,
     )
+
+
+def run_once(task: Task) -> Usage:
+    """Runs a task's command to its end."""
+    if task.cold:
+        shutil.rmtree(task.cache, ignore_errors=True)
+    launcher = launched(task)
     try:
         figures, _ = launcher.communicate(timeout=DEADLINE)
     except BaseException:

@@ -10,13 +10,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.measure import LAUNCHER, Usage, environment
+from benchmarks.measure import Usage, launched
 
 if TYPE_CHECKING:
     from benchmarks.measure import Task
@@ -36,15 +35,7 @@ class TreeUsage:
 
 def run_tree(task: Task, interrupt_after: float | None = None) -> TreeUsage:
     """Run a command to its end, or until so many seconds have passed: then it gets SIGINT."""
-    task.cache.mkdir(parents=True, exist_ok=True)
-    outputs = (str(task.output), str(task.errors))
-    launcher = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(LAUNCHER), *outputs, *task.command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        env=environment(task.cache),
-        start_new_session=True,
-    )
+    launcher = launched(task)
     begun, peak = time.monotonic(), 0.0
     while True:
         try:
